@@ -1,0 +1,1 @@
+"""Cross-entropy from logits: the code that the book's chapters derive and its tests hold to account."""

@@ -1,0 +1,51 @@
+"""What every loss asks of its arguments, and the messages it gives when it doesn't get it."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FLOATS = ("float16", "float32", "float64")
+
+
+def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
+    """Return the arguments as arrays of one floating-point type.
+
+    Floating-point arguments keep their type, or the widest of their types; integers and booleans adapt to it, and become
+    float64 where no argument is floating.
+
+    Raises
+    ------
+    TypeError
+        For an argument that holds anything but booleans, integers, float16, float32 or float64.
+    """
+    arrays = {}
+    for name, value in arguments.items():
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # rows of different lengths
+            raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+        if array.dtype.kind not in "biu" and array.dtype.name not in FLOATS and array.size:
+            raise TypeError(f"{name} must hold booleans, integers or {', '.join(FLOATS)}, got {array.dtype}")
+        arrays[name] = array
+    floats = [array.dtype for array in arrays.values() if array.dtype.name in FLOATS]
+    dtype = np.result_type(*floats) if floats else np.float64
+    return [array.astype(dtype, copy=False) for array in arrays.values()]
+
+
+def same_shape(**arrays: NDArray) -> None:
+    """Raise a ValueError unless the two arrays have one shape: broadcasting labels against logits hides mistakes."""
+    (first, a), (second, b) = arrays.items()
+    if a.shape != b.shape:
+        raise ValueError(f"{first} and {second} must have the same shape, got {a.shape} and {b.shape}")
+
+
+def in_unit_interval(**arrays: NDArray) -> None:
+    """Raise a ValueError that names the first value outside [0, 1] and its place; NaN passes."""
+    for name, array in arrays.items():
+        # min and max read the array without a temporary; NaN makes both comparisons false, hence the exact search below
+        if not array.size or (array.min() >= 0 and array.max() <= 1):
+            continue
+        outside = (array < 0) | (array > 1)
+        if outside.any():
+            place = tuple(int(i) for i in np.argwhere(outside)[0])
+            at = f" at index {place}" if place else ""
+            raise ValueError(f"{name} must lie in [0, 1], got {float(array[place])!r}{at}")

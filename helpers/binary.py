@@ -1,0 +1,172 @@
+"""Sigmoid cross-entropy in the forms that the book compares.
+
+Throughout, ``x`` is a logit, ``z`` its label in [0, 1], ``σ(x) = 1 / (1 + e^-x)`` the sigmoid, and the loss
+
+    L(z, x) = -z log σ(x) - (1 - z) log(1 - σ(x))
+
+is in nats. Every function works element by element on arrays of any shape and on scalars, and returns the floating-point
+type it is given: float16, float32 or float64 (integers and booleans count as float64). NaN in gives NaN out, at that place
+only. Infinite logits give the limit of the loss.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from helpers._checks import as_floats, in_unit_interval, same_shape
+
+Floats = NDArray[np.floating]
+
+
+def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
+    """Sigmoid cross-entropy by the formula before anyone has thought about overflow.
+
+    ``L = x - x z + log(1 + e^-x)``
+
+    It is computed in the type of its arguments, float16 too, and NumPy's overflow warning passes: both are the point.
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1].
+    logits : array_like
+        The logits ``x``, of the same shape.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 where 1 absorbs ``e^-x``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a label lies outside [0, 1].
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with np.errstate(over="ignore"):
+    ...     print(naive_cross_entropy([1.0, 0.0], [1.0, -810.0]))
+    [0.31326169        inf]
+
+    References
+    ----------
+    The fifth line of the derivation in TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels)
+    return x - x * z + np.log(1 + np.exp(-x))
+
+
+def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
+    """Sigmoid cross-entropy by the form that TensorFlow documents and, but for two details, computes.
+
+    ``L = max(x, 0) - x z + log1p(e^-|x|)``
+
+    No logit can overflow it, but ``max(x, 0) - x z`` cancels for soft labels near 0 or 1: compare
+    :func:`sigmoid_cross_entropy_with_logits`.
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1].
+    logits : array_like
+        The logits ``x``, of the same shape.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the arguments' shape and type. Infinite logits give NaN where TensorFlow gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a label lies outside [0, 1].
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(max_abs_cross_entropy([1.0, 0.0], [1.0, -810.0]))
+    [0.31326169 0.        ]
+    >>> print(max_abs_cross_entropy(np.float32(0.999999), np.float32(1000)))  # the exact loss is 0.00101328
+    0.0010375977
+
+    References
+    ----------
+    TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels)
+    dtype, z, x = x.dtype, _widened(z), _widened(x)
+    with np.errstate(all="ignore"):
+        loss = np.maximum(x, 0) - x * z + np.log1p(np.exp(-np.abs(x)))
+        return loss.astype(dtype, copy=False)[()]
+
+
+def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
+    """Sigmoid cross-entropy as a sum of non-negative terms: nothing overflows, and nothing cancels.
+
+    ``L = relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|)``
+
+    Only one of the two ``relu`` terms differs from zero: the distance ``|x|`` times the weight of the label on the wrong
+    side, ``1 - z`` for a positive logit and ``z`` for a negative one.
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1].
+    logits : array_like
+        The logits ``x``, of the same shape.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass; the formula holds for them, but its terms change sign and cancel.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the arguments' shape and type, within 4 eps of the exact loss where that is a normal number.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a label lies outside [0, 1].
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(sigmoid_cross_entropy_with_logits([1.0, 0.0], [1.0, -810.0]))
+    [0.31326169 0.        ]
+    >>> print(sigmoid_cross_entropy_with_logits(np.float32(0.999999), np.float32(1000)))
+    0.001013279
+
+    References
+    ----------
+    The book derives this form in the chapters *Deriving the stable form* and *The last digits*.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels)
+    dtype, z, x = x.dtype, _widened(z), _widened(x)
+    with np.errstate(all="ignore"):
+        linear = np.maximum(x, 0) * (1 - z) + np.maximum(-x, 0) * z  # both products >= 0: nothing to cancel
+        loss = linear + np.log1p(np.exp(-np.abs(x)))  # the exponent is never positive: nothing to overflow
+        if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit on the right side of a hard label costs nothing
+            loss = np.where((x == np.inf) & (z == 1) | (x == -np.inf) & (z == 0), 0, loss)
+        return loss.astype(dtype, copy=False)[()]
+
+
+def _labels_and_logits(labels: ArrayLike, logits: ArrayLike, check_labels: bool) -> list[Floats]:
+    z, x = as_floats(labels=labels, logits=logits)
+    same_shape(labels=z, logits=x)
+    if check_labels:
+        in_unit_interval(labels=z)
+    return [z, x]
+
+
+def _widened(array: Floats) -> Floats:
+    """Return float16 as float32, as TensorFlow computes it inside, and every other type as it is."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
