@@ -31,13 +31,14 @@ class Worker(ExecutionWorkerLocalMProc):
     def log_info(self, msg: str) -> None:
         event, _, uri = msg.partition(": ")
         if event == "Executing":
-            print(f"  running {chapter(uri)}", flush=True)
+            print(f"  running {chapter(uri)}\n", end="", flush=True)  # one write: two workers print here
 
     @staticmethod
     def execute(project_nb: ProjectNb, data: ProcessData) -> ExecutionResult:
-        quiet = ["--IPKernelApp.log_level=ERROR"]  # a kernel's word on its own transport is no news here
+        # A kernel's word on its own transport is no news; what a cell prints in pieces belongs together.
+        options = {"extra_arguments": ["--IPKernelApp.log_level=ERROR"], "coalesce_streams": True}
         cwd = str(Path(project_nb.uri).parent)
-        return single_nb_execution(project_nb.nb, cwd, data.timeout, data.allow_errors, extra_arguments=quiet)
+        return single_nb_execution(project_nb.nb, cwd, data.timeout, data.allow_errors, **options)
 
 
 class Executor(JupyterExecutorLocalMproc):
@@ -67,7 +68,8 @@ def main(cache_path: str, *chapters: str) -> int:
     failed = Executor(cache).run_and_cache(filter_uris=uris, timeout=CELL_TIMEOUT)
     for uri in failed:
         traceback = cache.get_project_record(uri).traceback or "no traceback: the kernel died"
-        print(f"\n{chapter(uri)} failed:\n{ANSI_COLOR.sub('', traceback)}", file=sys.stderr)
+        _, _, cell_and_error = traceback.partition("nbclient.exceptions.")  # what precedes it is nbclient
+        print(f"\n{chapter(uri)} failed:\n{ANSI_COLOR.sub('', cell_and_error or traceback)}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -34,7 +34,7 @@ FORMATS = {
 def overflow_threshold(dtype: DTypeLike) -> float:
     """Return the logarithm of the largest finite number of a type: ``exp`` overflows above it.
 
-    ``log((2 - 2^(1-p)) 2^emax)``, with p bits in the significand and the largest exponent emax.
+    ``log((2 - 2^(1-t)) 2^emax)``, with t bits in the significand and the largest exponent emax.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ def overflow_threshold(dtype: DTypeLike) -> float:
     ----------
     The formats are those of IEEE 754-2019; bfloat16 keeps float32's exponents and 8 bits of its significand.
     """
-    p, _, emax = _format(dtype)
-    return float(EXACT.log((2 - EXACT.mpf(2) ** (1 - p)) * EXACT.mpf(2) ** emax))
+    t, _, emax = _format(dtype)
+    return float(EXACT.log((2 - EXACT.mpf(2) ** (1 - t)) * EXACT.mpf(2) ** emax))
 
 
 def underflow_threshold(dtype: DTypeLike) -> float:
     """Return the logarithm of half the smallest positive number of a type: ``exp`` rounds to 0 below it.
 
-    ``log(2^(emin - p))``. Subnormal numbers are counted: they are the last to go.
+    ``log(2^(emin - t))``. Subnormal numbers are counted: they are the last to go.
 
     Parameters
     ----------
@@ -91,14 +91,15 @@ def underflow_threshold(dtype: DTypeLike) -> float:
     >>> underflow_threshold("float64")
     -745.1332191019412
     """
-    p, emin, _ = _format(dtype)
-    return float((emin - p) * EXACT.ln2)
+    t, emin, _ = _format(dtype)
+    return float((emin - t) * EXACT.ln2)
 
 
 def saturation_threshold(dtype: DTypeLike) -> float:
     """Return the logit from which ``1 + e^-x`` rounds to 1, and with it the computed sigmoid.
 
-    ``p log 2``: there ``e^-x`` is half the distance from 1 to its upper neighbor, and a tie rounds to 1.
+    ``t log 2``, with t bits in the significand: there ``e^-x`` is half the distance from 1 to its upper neighbor, and a
+    tie rounds to 1.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[
 def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDArray[np.float64] | float:
     """Return the relative error of a computed number, in units of a type's eps.
 
-    ``|computed - exact| / (|exact| eps)`` with ``eps = 2^(1-p)``, the distance from 1 to the next number of the type.
+    ``|computed - exact| / (|exact| eps)`` with ``eps = 2^(1-t)``, the distance from 1 to the next number of the type.
     A result rounded correctly is at most half an eps off; a result with no correct digit is 1 / eps or more off.
 
     Parameters
