@@ -200,7 +200,8 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
     Returns
     -------
     float, or ndarray of float64
-        The errors: 0 where both are equal, infinities included, and NaN where the computed number is NaN.
+        The errors: 0 where both are equal, infinities included; inf where only one of them is infinite, or only the exact
+        number is 0; NaN where one is NaN.
 
     Raises
     ------
@@ -217,9 +218,11 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
 
     def error(c: float, e: float | mpmath.mpf) -> float:
         c, e = EXACT.mpf(float(c)), EXACT.convert(e)
-        if c == e:
-            return 0.0
-        return float(abs(c - e) / (abs(e) * eps)) if e else float("inf") * abs(float(c))
+        if EXACT.isnormal(e):  # neither 0, nor infinite, nor NaN
+            return float(abs(c - e) / (abs(e) * eps))
+        if EXACT.isnan(c) or EXACT.isnan(e):
+            return float("nan")
+        return 0.0 if c == e else float("inf")
 
     return _elementwise(error, computed, exact).astype(np.float64)[()]
 
