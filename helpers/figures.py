@@ -1,5 +1,6 @@
 """One look for the book's figures: naive is vermilion, stable is blue, a library is grey, forbidden regions are hatched."""
 
+import sys
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
@@ -39,7 +40,7 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Set the book's style for every figure that follows, and SVG as what a notebook shows of it.
+    """Set the book's style for every figure that follows and, in a notebook, SVG as what it shows of them.
 
     Examples
     --------
@@ -48,11 +49,11 @@ def use_style() -> None:
     False
     """
     plt.rcParams.update(STYLE)
-    try:
+    ipython = sys.modules.get("IPython")
+    if ipython and ipython.get_ipython():  # set_matplotlib_formats would start a shell where none runs
         from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:  # outside a notebook there is nothing to set
-        return
-    set_matplotlib_formats("svg", metadata={"Date": None})
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
 
 
 def forbidden(ax: Axes, left: float, right: float, text: str) -> None:
