@@ -87,9 +87,8 @@ class Derivation:
 
     def _repr_latex_(self) -> str:
         """Render the steps as aligned equations in a notebook, the reason for each above it: narrow enough for a phone."""
-        first, *rest = self.steps
-        lines = [rf"L &= {sp.latex(first.expression)}"]
-        lines += [rf"&\quad\textit{{{step.reason}:}} \\ &= {sp.latex(step.expression)}" for step in rest]
+        lines = [rf"&\quad\textit{{{step.reason}:}} \\ &= {sp.latex(step.expression)}" for step in self.steps]
+        lines[0] = lines[0].replace("&=", "L &=", 1)
         return r"$$\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}$$"
 
 
