@@ -6,7 +6,7 @@ Throughout, ``x`` is a logit, ``z`` its label in [0, 1], ``σ(x) = 1 / (1 + e^-x
 
 is in nats. Every function works element by element on arrays of any shape and on scalars, and returns the floating-point
 type it is given: float16, float32 or float64 (integers and booleans count as float64). NaN in gives NaN out, at that place
-only. Infinite logits give the limit of the loss.
+only. Infinite logits give the limit of the loss, except in the naive and the max-abs form.
 """
 
 import numpy as np
@@ -36,7 +36,8 @@ def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: b
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 where 1 absorbs ``e^-x``.
+        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 where 1 absorbs ``e^-x``,
+        NaN for infinite logits.
 
     Raises
     ------
