@@ -1,0 +1,13 @@
+"""What the tests need before the first import of TensorFlow or Matplotlib, whether make or pytest starts them."""
+
+import os
+
+import matplotlib as mpl
+from hypothesis import settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as in the Makefile
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+mpl.use("agg")
+
+settings.register_profile("repeatable", deadline=None, derandomize=True)  # first calls are slow; each run tries the same
+settings.load_profile("repeatable")
