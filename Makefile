@@ -11,6 +11,8 @@ CHAPTERS := $(wildcard chapters/*.ipynb)
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 export PYTHONDONTWRITEBYTECODE := 1
+# A Matplotlib backend for machines without a screen would leave the figures out of the chapters.
+unexport MPLBACKEND
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
