@@ -1,0 +1,73 @@
+"""The pages as they were built: complete, without errors, and with nothing missing that they point to."""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from sphinx_external_toc.parsing import parse_toc_yaml
+from sphinxcontrib.katex import katex_version
+
+ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "_build" / "html"
+PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
+POINTERS = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src", "object": "data"}
+
+
+@cache
+def soup(path: Path) -> BeautifulSoup:
+    if not path.is_file():
+        pytest.fail(f"{path} is not there: run make book", pytrace=False)
+    return BeautifulSoup(path.read_text(encoding="utf8"), "html.parser")
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    return {element.get("id") or element.get("name") for element in soup(path).select("[id], a[name]")}
+
+
+@pytest.fixture(params=PAGES)
+def path(request):
+    return BOOK / f"{request.param}.html"
+
+
+@pytest.fixture
+def page(path):
+    return soup(path)
+
+
+def test_no_cell_ended_in_an_error_that_was_not_meant(page):
+    assert page.select("h1")
+    assert not page.select(".cell:not(.tag_raises-exception) .traceback")
+
+
+def test_every_formula_was_rendered(page):
+    assert not page.select(".katex-error")
+    raw = [text for text in page.find_all(string=re.compile(r"\\[(\[]")) if not text.find_parent(["code", "pre", "script"])]
+    assert not raw
+
+
+def test_everything_a_page_points_to_within_the_book_is_there(path, page):
+    missing = []
+    for tag, attribute in POINTERS.items():
+        for pointer in (element[attribute] for element in page.find_all(tag, {attribute: True})):
+            url = urlsplit(pointer)
+            if url.scheme or url.netloc:
+                continue
+            target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            if not target.is_file() or (url.fragment and tag == "a" and unquote(url.fragment) not in anchors(target)):
+                missing.append(pointer)
+    assert not missing
+
+
+def test_every_figure_has_a_description_and_a_caption(page):
+    for figure in page.select("figure"):
+        assert figure.select_one("img")["alt"].strip(), figure
+        assert figure.select_one("figcaption").get_text().strip(), figure
+
+
+def test_the_stylesheet_of_formulas_is_of_the_version_that_renders_them():
+    css = (ROOT / "_static" / "katex" / "katex.min.css").read_text(encoding="utf8")
+    assert re.search(r'\.katex-version:after\{content:"([^"]+)"\}', css)[1] == katex_version

@@ -1,0 +1,104 @@
+"""Every chapter is a clean notebook, written by the template."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from markdown_it import MarkdownIt
+from myst_nb.core.config import NbParserConfig, Section
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+ROOT = Path(__file__).parents[1]
+LISTED = set(parse_toc_yaml(ROOT / "_toc.yml"))  # pages without their suffixes
+CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
+
+TAGS = {f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "output", "cell")}
+TAGS |= {"remove-stderr", "raises-exception"}
+MYSTNB_KEYS = {
+    field.metadata.get("cell_key", field.name)
+    for field in dataclasses.fields(NbParserConfig)
+    if Section.cell_lvl in field.metadata.get("sections", ())
+}
+CLOSING_PARTS = ["In practice", "Summary", "Exercises", "Further reading"]
+EXERCISE = re.compile(r"^[`:]{3,}\{exercise(?:-start)?\}.*\n(?:(?::(?!label).*\n)*:label: *(\S+))?", re.MULTILINE)
+SOLUTION = re.compile(r"^[`:]{3,}\{solution(?:-start)?\} *(\S+)", re.MULTILINE)
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def chapter(request):
+    return nbformat.v4.reads(request.param.read_text(encoding="utf8"))  # unlike nbformat.read, repairs nothing
+
+
+def sources(chapter, kind):
+    return [cell.source for cell in chapter.cells if cell.cell_type == kind]
+
+
+def headings(markdown, tag):
+    tokens = MarkdownIt().disable("lheading").parse(markdown)  # a line of = in a formula underlines no heading
+    return [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open" and token.tag == tag]
+
+
+def test_the_table_of_contents_lists_every_chapter_and_nothing_that_is_not_there():
+    notebooks = {path.relative_to(ROOT).with_suffix("").as_posix() for path in CHAPTERS}
+    assert notebooks <= LISTED
+    assert not [page for page in LISTED - notebooks if not (ROOT / f"{page}.md").is_file()]
+
+
+def test_a_chapter_is_a_valid_notebook_of_format_4_5_for_python3(chapter):
+    nbformat.validate(chapter)
+    assert (chapter.nbformat, chapter.nbformat_minor) == (4, 5)
+    assert chapter.metadata.kernelspec.name == "python3"
+
+
+def test_a_chapter_is_stored_without_outputs(chapter):
+    assert not [cell.id for cell in chapter.cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+def test_cell_ids_are_unique(chapter):
+    ids = [cell.id for cell in chapter.cells]
+    assert len(set(ids)) == len(ids)
+
+
+def test_cells_fit_on_a_screen(chapter):
+    assert not [cell.id for cell in chapter.cells if len(cell.source.splitlines()) > 30]
+
+
+def test_cells_carry_only_tags_and_settings_that_myst_nb_knows(chapter):
+    for cell in chapter.cells:
+        assert TAGS.issuperset(cell.metadata.get("tags", [])), cell.id
+        assert MYSTNB_KEYS.issuperset(cell.metadata.get("mystnb", {})), cell.id
+
+
+def test_a_chapter_opens_with_its_title_and_what_the_reader_will_be_able_to_do(chapter):
+    first, second, *_ = sources(chapter, "markdown")
+    assert chapter.cells[0].source == first
+    assert headings(first, "h1")
+    assert re.search(r"^\*\*You will be able to\*\*", f"{first}\n{second}", re.MULTILINE)
+
+
+def test_a_chapter_has_one_title_and_closes_with_the_parts_of_the_template(chapter):
+    text = "\n\n".join(sources(chapter, "markdown"))
+    assert len(headings(text, "h1")) == 1
+    assert headings(text, "h2")[-len(CLOSING_PARTS) :] == CLOSING_PARTS
+
+
+def test_a_chapter_has_two_exercises_or_more_each_with_its_solution(chapter):
+    text = "\n\n".join(sources(chapter, "markdown"))
+    exercises = EXERCISE.findall(text)
+    assert len(exercises) >= 2
+    assert sorted(exercises) == sorted(SOLUTION.findall(text))
+
+
+def test_every_figure_has_a_caption_a_name_and_a_description(chapter):
+    for cell in chapter.cells:
+        settings = cell.metadata.get("mystnb", {})
+        if "figure" in settings or "plt.show()" in cell.source:
+            assert settings["figure"]["caption"].strip(), cell.id
+            assert settings["figure"]["name"].startswith("fig-"), cell.id
+            assert len(settings["image"]["alt"]) >= 40, cell.id
+
+
+def test_tensorflow_is_silenced_by_the_makefile_and_not_in_a_chapter(chapter):
+    assert not [source for source in sources(chapter, "code") if "TF_CPP_MIN_LOG_LEVEL" in source]
