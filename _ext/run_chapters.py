@@ -54,7 +54,7 @@ class Executor(JupyterExecutorLocalMproc):
             for done, (status, uri) in enumerate(pool.imap_unordered(Worker(), jobs), start=1):
                 failed += [uri] if status else []
                 seconds = "failed" if status else f"{self.cache.get_cached_project_nb(uri).data['execution_seconds']:.1f} s"
-                print(f"  [{done}/{len(jobs)}] {chapter(uri)}: {seconds}", flush=True)
+                print(f"  [{done}/{len(jobs)}] {chapter(uri)}: {seconds}\n", end="", flush=True)
         return failed
 
 
