@@ -31,10 +31,11 @@ def start_server(app: Sphinx) -> None:
 
 def render_or_warn(latex: str, options: dict[str, Any] | None = None) -> str:
     """Render a formula, and warn, which fails the build, if it isn't one."""
-    html = render(latex, options)
-    if "katex-error" in html:
-        logger.warning("KaTeX can't read the formula %s", latex)
-    return html
+    try:
+        return render(latex, {**(options or {}), "throwOnError": True})
+    except katex.KaTeXError as error:
+        logger.warning("%s", error)
+        return ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
