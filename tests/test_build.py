@@ -121,9 +121,10 @@ def test_a_cell_that_raises_fails_the_build_and_is_named_and_the_earlier_book_st
     assert pages(project) == before
 
 
-def test_an_unplanned_warning_or_a_dead_reference_fails_the_build_every_time(project, builds):
+def test_an_unplanned_warning_a_dead_reference_and_a_broken_formula_fail_the_build_every_time(project, builds):
     before = pages(project)
-    write_chapter(project / "chapters/two.ipynb", new_code_cell(WARNING), new_markdown_cell("See {ref}`nowhere`."))
+    mistakes = new_markdown_cell(r"See {ref}`nowhere`, and $\nonsense$.")
+    write_chapter(project / "chapters/two.ipynb", new_code_cell(WARNING), mistakes)
     first, second = make_book(project), make_book(project)
     assert "1 of 2 chapters to run" in first.stdout
     assert "to run" not in second.stdout
@@ -132,6 +133,7 @@ def test_an_unplanned_warning_or_a_dead_reference_fails_the_build_every_time(pro
         complaints = [line for line in build.stderr.splitlines() if "chapters/two.ipynb" in line]
         assert any("stderr was found in the cell outputs" in line for line in complaints)
         assert any("undefined label: 'nowhere'" in line for line in complaints)
+        assert r"KaTeX parse error: Undefined control sequence: \nonsense" in build.stderr
     assert pages(project) == before
 
 
