@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -71,3 +72,15 @@ def test_every_figure_has_a_description_and_a_caption(page):
 def test_the_stylesheet_of_formulas_is_of_the_version_that_renders_them():
     css = (ROOT / "_static" / "katex" / "katex.min.css").read_text(encoding="utf8")
     assert re.search(r'\.katex-version:after\{content:"([^"]+)"\}', css)[1] == katex_version
+
+
+def test_the_picture_of_the_readme_is_the_figure_of_the_first_page():
+    def drawing(svg: Path) -> list[float]:
+        paths = re.findall(r'\bd="([^"]*)"', svg.read_text(encoding="utf8"))
+        return [float(number) for path in paths for number in re.findall(r"-?[\d.]+", path)]
+
+    figure = soup(BOOK / "index.html").select_one("figure img")
+    expected, picture = drawing(BOOK / figure["src"]), drawing(ROOT / "_static" / "overflow.svg")
+    assert len(picture) == len(expected) > 1000
+    # half a point: where exp rounds differently, on another processor, a float16 moves by less than that on the page
+    np.testing.assert_allclose(picture, expected, atol=0.5, err_msg="copy the figure again: see CONTRIBUTING.md")
