@@ -110,7 +110,7 @@ def naive_against_stable(curves: Mapping[str, tuple[NDArray, NDArray, NDArray]])
     1
     >>> plt.close(fig)
     """
-    fig, axes = plt.subplots(1, len(curves), figsize=(2.6 * len(curves) + 0.6, 3.1), squeeze=False)
+    fig, axes = plt.subplots(1, len(curves), figsize=(2.1 * len(curves) + 0.5, 2.8), squeeze=False)
     for ax, (name, (logits, naive, stable)) in zip(axes[0], curves.items(), strict=True):
         top = 1.25 * np.max(stable)
         forbidden(ax, logits.min(), -overflow_threshold(name), "$e^{-x}$\noverflows")
