@@ -1,7 +1,7 @@
 """What every loss asks of its arguments, and the messages it gives when it doesn't get it."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 FLOATS = ("float16", "float32", "float64")
 
@@ -44,8 +44,18 @@ def in_unit_interval(**arrays: NDArray) -> None:
         # min and max read the array without a temporary; NaN makes both comparisons false, hence the exact search below
         if not array.size or (array.min() >= 0 and array.max() <= 1):
             continue
-        outside = (array < 0) | (array > 1)
-        if outside.any():
-            place = tuple(int(i) for i in np.argwhere(outside)[0])
-            at = f" at index {place}" if place else ""
-            raise ValueError(f"{name} must lie in [0, 1], got {float(array[place])!r}{at}")
+        _refuse(name, array, (array < 0) | (array > 1), "lie in [0, 1]")
+
+
+def finite_and_non_negative(dtype: DTypeLike, **arrays: NDArray) -> None:
+    """Raise a ValueError that names the first value that is negative, NaN, or infinite in the given type, and its place."""
+    for name, array in arrays.items():
+        fit = (array >= 0) & (array <= np.finfo(dtype).max)
+        _refuse(name, array, ~fit, f"be non-negative, and finite in {np.dtype(dtype)}")
+
+
+def _refuse(name: str, array: NDArray, wrong: NDArray[np.bool_], must: str) -> None:
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        at = f" at index {place}" if place else ""
+        raise ValueError(f"{name} must {must}, got {float(array[place])!r}{at}")

@@ -12,9 +12,46 @@ only. Infinite logits give the limit of the loss, except in the naive and the ma
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers._checks import as_floats, in_unit_interval, same_shape
+from helpers._checks import as_floats, finite_and_non_negative, in_unit_interval, same_shape
 
 Floats = NDArray[np.floating]
+
+
+def sigmoid(logits: ArrayLike) -> Floats:
+    """Return the probabilities that logits stand for, with every digit of the small ones.
+
+    ``σ(x) = 1 / (1 + e^-x) = e^min(x, 0) / (1 + e^-|x|)``
+
+    Parameters
+    ----------
+    logits : array_like
+        The logits ``x``.
+
+    Returns
+    -------
+    ndarray
+        The probabilities, of the logits' shape and type, within 4 eps of the exact ones where those are normal numbers.
+
+    Raises
+    ------
+    TypeError
+        If the argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> print(sigmoid([-800.0, -40.0, 0.0, 40.0]))
+    [0.00000000e+00 4.24835426e-18 5.00000000e-01 1.00000000e+00]
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA Journal of
+    Numerical Analysis 41(4), 2021: this is softmax for the two logits ``x`` and 0, shifted by the larger one.
+    """
+    (x,) = as_floats(logits=logits)
+    dtype, x = x.dtype, _widened(x)
+    with np.errstate(all="ignore"):
+        probability = np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # neither exponent is positive
+        return probability.astype(dtype, copy=False)[()]
 
 
 def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
@@ -158,6 +195,115 @@ def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, c
         if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit on the right side of a hard label costs nothing
             loss = np.where((x == np.inf) & (z == 1) | (x == -np.inf) & (z == 0), 0, loss)
         return loss.astype(dtype, copy=False)[()]
+
+
+def weighted_cross_entropy_with_logits(
+    labels: ArrayLike, logits: ArrayLike, pos_weight: ArrayLike, *, check_labels: bool = True
+) -> Floats:
+    """Sigmoid cross-entropy whose positive part counts ``q`` times, as a sum of non-negative terms.
+
+    ``L = (1 - z) softplus(x) + q z softplus(-x)`` with ``softplus(x) = log(1 + e^x) = relu(x) + log1p(e^-|x|)``
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1].
+    logits : array_like
+        The logits ``x``, of the same shape.
+    pos_weight : array_like
+        The weight ``q`` of the positive part, at least 0: one number, or an array of the logits' shape (one weight for each
+        class comes to that shape by ``np.broadcast_to``). It adapts to the type of the logits.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass; the formula holds for them, but its terms change sign and cancel.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the arguments' shape and type, within 4 eps of the exact loss where that is a normal number
+        and ``z softplus(-x)`` was one before ``q`` weighted it.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a label lies outside [0, 1], or a weight is negative, infinite or NaN.
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(weighted_cross_entropy_with_logits([1.0, 0.0], [1.0, -810.0], pos_weight=3))
+    [0.93978506 0.        ]
+    >>> print(weighted_cross_entropy_with_logits(np.float32(0), np.float32(-20), pos_weight=1))  # TensorFlow's op gives 0
+    2.0611537e-09
+
+    References
+    ----------
+    TensorFlow's documentation of ``tf.nn.weighted_cross_entropy_with_logits``, whose form cancels for negative logits.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels)
+    dtype, z, x = x.dtype, _widened(z), _widened(x)
+    (q,) = as_floats(pos_weight=pos_weight)
+    if q.ndim:
+        same_shape(pos_weight=q, logits=x)
+    finite_and_non_negative(x.dtype, pos_weight=q)
+    with np.errstate(all="ignore"):
+        q = q.astype(x.dtype, copy=False)
+        shared = np.log1p(np.exp(-np.abs(x)))  # what softplus(x) and softplus(-x) have in common
+        loss = (np.maximum(x, 0) + shared) * (1 - z) + (-np.minimum(x, 0) + shared) * z * q
+        if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit costs nothing where its label has no weight
+            loss = np.where(np.isinf(x) & np.isnan(loss) & ~np.isnan(z), 0, loss)
+        return loss.astype(dtype, copy=False)[()]
+
+
+def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
+    """Return the derivative of the sigmoid cross-entropy by the logits, without the cancellation of ``σ(x) - z``.
+
+    ``dL/dx = σ(x) - z = (1 - z) σ(x) - z σ(-x)``, which is ``(1 - z) - σ(-x)`` for ``x >= 0`` and ``σ(x) - z`` for ``x < 0``
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1].
+    logits : array_like
+        The logits ``x``, of the same shape.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass; the formula holds for them.
+
+    Returns
+    -------
+    ndarray
+        The derivatives, of the arguments' shape and type. For labels 0 and 1 they are within 4 eps of the exact ones where
+        those are normal numbers; for labels in between they pass through zero, and are within 2 eps absolutely.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a label lies outside [0, 1].
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(sigmoid_cross_entropy_gradient([1.0, 0.0, 0.3], [40.0, 40.0, 0.0]))
+    [-4.24835426e-18  1.00000000e+00  2.00000000e-01]
+    >>> print(sigmoid(np.float32(40)) - np.float32(1))
+    0.0
+
+    References
+    ----------
+    The book derives this form in the chapter *Gradients*.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels)
+    dtype, z, x = x.dtype, _widened(z), _widened(x)
+    with np.errstate(all="ignore"):
+        small = np.exp(-np.abs(x))
+        small /= 1 + small  # σ(-|x|), at most 1/2; in place, for at most three arrays of this size at a time
+        # σ(x) is 1 - σ(-|x|) or σ(-|x|). The label is taken from the 1 or 0, which is exact where it is hard, and only
+        # then comes the small part. The sign bit, unlike x >= 0, takes -0.0 with the negative logits, as copysign does.
+        gradient = (~np.signbit(x) - z) - np.copysign(small, x)
+        return gradient.astype(dtype, copy=False)[()]
 
 
 def _labels_and_logits(labels: ArrayLike, logits: ArrayLike, check_labels: bool) -> list[Floats]:
