@@ -1,0 +1,202 @@
+"""Measure the losses' speed, memory and accuracy beside TensorFlow's, on one thread, and write results.json.
+
+    python benchmarks/run.py [--sizes N ...] [--output FILE]
+
+- Time: the median of rounds in which every form has its turn, so that a busy machine slows all of them alike. The label
+  checks of the helpers are timed with them. TensorFlow is given tensors and hands back a tensor: no copy is counted.
+- Memory: how far the process's resident memory rises during one call at the largest size, the result included. TensorFlow
+  has no such figure for a CPU, so the kernel is asked, for all forms alike. Only Linux tells; elsewhere the column is empty.
+- Error: the worst one in units of eps over a fixed sample, against mpmath, where the exact loss is a normal number.
+  1 / eps stands for no correct digit.
+"""
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # read at import
+
+import argparse
+import ctypes
+import datetime
+import json
+import platform
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import DTypeLike, NDArray
+
+from helpers import binary, precision
+
+Arrays = tuple[NDArray, ...]
+
+
+class Loss(NamedTuple):
+    """A loss to measure: its forms in NumPy, TensorFlow's op, and where to try them."""
+
+    name: str
+    forms: dict[str, Callable]
+    tensorflow: Callable
+    exact: Callable
+    arguments: Callable[[int, DTypeLike], Arrays]  # of so many elements, to time
+    samples: Callable[[DTypeLike], dict[str, Arrays]]  # by kind of label, to compare with the exact loss
+    sizes: tuple[int, ...]
+
+
+def binary_arguments(size: int, dtype: DTypeLike) -> Arrays:
+    """Return soft labels and logits in [-100, 100]."""
+    rng = np.random.default_rng(0)
+    return rng.random(size).astype(dtype), rng.uniform(-100, 100, size).astype(dtype)
+
+
+def binary_samples(dtype: DTypeLike) -> dict[str, Arrays]:
+    """Return labels and logits where forms give out: logits up to 1e6, soft labels as near as 1e-12 to 0 and 1."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(0, 4, 600), rng.uniform(0, 100, 200), 10 ** rng.uniform(-6, 6, 200)])
+    x = np.concatenate([x, -x]).astype(dtype)
+    tiny = 10 ** rng.uniform(-12, -0.3, x.size)
+    near_one = np.minimum((1 - tiny).astype(dtype), 1 - np.finfo(dtype).epsneg)  # not 1 itself in float32
+    return {
+        "hard": (rng.integers(0, 2, x.size).astype(dtype), x),
+        "soft": (np.where(rng.random(x.size) < 0.5, tiny.astype(dtype), near_one), x),
+    }
+
+
+LOSSES = (
+    Loss(
+        name="sigmoid",
+        forms={
+            "naive": binary.naive_cross_entropy,
+            "max/abs": binary.max_abs_cross_entropy,
+            "the book's form": binary.sigmoid_cross_entropy_with_logits,
+        },
+        tensorflow=tf.nn.sigmoid_cross_entropy_with_logits,
+        exact=precision.exact_sigmoid_cross_entropy,
+        arguments=binary_arguments,
+        samples=binary_samples,
+        sizes=(10**3, 10**4, 10**5, 10**6, 10**7),
+    ),
+)
+
+
+def calls(loss: Loss, arguments: Arrays) -> dict[str, Callable]:
+    """Return each form of a loss as a call without arguments."""
+    tensors = [tf.constant(argument) for argument in arguments]
+    compiled = tf.function(loss.tensorflow, jit_compile=True)
+    return {
+        **{name: partial(form, *arguments) for name, form in loss.forms.items()},
+        "TensorFlow": partial(loss.tensorflow, *tensors),
+        "TensorFlow, jit_compile": partial(compiled, *tensors),
+    }
+
+
+def seconds(forms: dict[str, Callable], repeats: int) -> dict[str, float]:
+    """Return the median time of each call over 15 rounds of so many calls in a row; one round comes first, to warm up."""
+    times = {name: [] for name in forms}
+    for _ in range(1 + 15):
+        for name, call in forms.items():
+            start = time.perf_counter()
+            for _ in range(repeats):
+                call()
+            times[name].append((time.perf_counter() - start) / repeats)
+    return {name: float(np.median(measured[1:])) for name, measured in times.items()}
+
+
+def peak_bytes(call: Callable) -> int | None:
+    """Return how far the resident memory rises during a call, or None where the system doesn't tell."""
+
+    def resident(mark: str) -> int:
+        return 1024 * int(re.search(rf"{mark}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    call()  # what a first call leaves behind, such as compiled code, is not the loss's
+    ctypes.CDLL(None).malloc_trim(0)  # memory that was freed and kept would hide what the call takes
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
+    before = resident("VmRSS")
+    call()
+    return resident("VmHWM") - before
+
+
+def worst_error(computed: NDArray, exact: NDArray, dtype: DTypeLike) -> float:
+    """Return the largest error in units of eps where the exact loss is a normal number, at most 1 / eps."""
+    normal = exact >= np.finfo(dtype).smallest_normal
+    errors = precision.error_in_eps(np.asarray(computed)[normal], exact[normal], dtype)
+    return float(np.fmin(errors, 1 / np.finfo(dtype).eps).max())  # fmin: a NaN has no correct digit either
+
+
+def measure(loss: Loss, dtype: str, sizes: tuple[int, ...]) -> list[dict]:
+    """Return one row for each form of a loss in one type."""
+    arguments = {size: loss.arguments(size, dtype) for size in sizes}
+    times = {size: seconds(calls(loss, arguments[size]), repeats=1 + 100_000 // size) for size in sizes}
+    memory = {name: peak_bytes(call) for name, call in calls(loss, arguments[max(sizes)]).items()}
+    errors = {}
+    for kind, sample in loss.samples(dtype).items():
+        exact = loss.exact(*sample)
+        errors[kind] = {name: worst_error(call(), exact, dtype) for name, call in calls(loss, sample).items()}
+    return [
+        {
+            "loss": loss.name,
+            "dtype": dtype,
+            "form": name,
+            "ns_per_element": {str(size): round(1e9 * times[size][name] / size, 3) for size in sizes},
+            "times_tensorflow": {str(size): round(times[size][name] / times[size]["TensorFlow"], 3) for size in sizes},
+            "peak_bytes_per_element": peak and round(peak / max(sizes), 1),
+            "worst_error_in_eps": {kind: round(errors[kind][name], 2) for kind in errors},
+        }
+        for name, peak in memory.items()
+    ]
+
+
+def machine() -> dict:
+    """Return what the times depend on, beside the code."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s+: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return {
+        "processor": model[1] if model else platform.processor() or platform.machine(),
+        "simd": np.show_config(mode="dicts")["SIMD Extensions"].get("found", []),  # what NumPy found beyond its baseline
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores_used": 1,
+    }
+
+
+def show(results: dict) -> None:
+    """Print the rows as one table for each loss and type."""
+    for loss, dtype in dict.fromkeys((row["loss"], row["dtype"]) for row in results["rows"]):
+        rows = [row for row in results["rows"] if (row["loss"], row["dtype"]) == (loss, dtype)]
+        sizes, kinds = rows[0]["ns_per_element"], rows[0]["worst_error_in_eps"]
+        print(f"\n{loss}, {dtype}: ns per element (times TensorFlow's), bytes per element, worst error in eps")
+        print(f"{'elements':24}", *(f"{int(n):>15,}" for n in sizes), f"{'bytes':>6}", *(f"{kind:>8}" for kind in kinds))
+        for row in rows:
+            speed = [f"{row['ns_per_element'][n]:7.2f} ({row['times_tensorflow'][n]:5.2f})" for n in sizes]
+            error = [f"{row['worst_error_in_eps'][kind]:8.2g}" for kind in kinds]
+            print(f"{row['form']:24}", *speed, f"{row['peak_bytes_per_element'] or '':>6}", *error)
+
+
+def main() -> None:
+    """Measure all losses, print the table and write the file."""
+    parser = argparse.ArgumentParser(description="Measure speed, memory and accuracy beside TensorFlow.")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of elements instead of each loss's own")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.json"))
+    options = parser.parse_args()
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.get_logger().setLevel("ERROR")  # it warns of one compilation for each shape, which is meant
+    with np.errstate(all="ignore"):  # naive overflows
+        cases = [(loss, dtype, options.sizes or loss.sizes) for loss in LOSSES for dtype in ("float32", "float64")]
+        rows = [row for case in cases for row in measure(*case)]
+    modules = {"NumPy": np, "TensorFlow": tf, "Keras": keras}
+    versions = {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
+    results = {"measured": f"{datetime.date.today()}", "versions": versions, "machine": machine(), "rows": rows}
+    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    show(results)
+
+
+if __name__ == "__main__":
+    main()

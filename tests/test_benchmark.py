@@ -1,0 +1,66 @@
+"""The benchmark runs, and the figures that the book shows are the ones that it claims."""
+
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+FORMS = ["naive", "max/abs", "the book's form", "TensorFlow", "TensorFlow, jit_compile"]
+EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+
+
+def check(results, sizes):
+    """Check that a table is whole, and that what must be positive is."""
+    assert set(results) == {"measured", "versions", "machine", "rows"}
+    assert datetime.date.fromisoformat(results["measured"])
+    assert set(results["versions"]) == {"Python", "NumPy", "TensorFlow", "Keras"}
+    assert results["machine"]["cores_used"] == 1
+    assert results["machine"]["processor"]
+    cases = [(row["loss"], row["dtype"], row["form"]) for row in results["rows"]]
+    assert cases == [("sigmoid", dtype, form) for dtype in EPS for form in FORMS]
+    for row in results["rows"]:
+        assert list(row["ns_per_element"]) == list(row["times_tensorflow"]) == sizes
+        assert all(ns > 0 for ns in row["ns_per_element"].values())
+        assert row["form"] != "TensorFlow" or set(row["times_tensorflow"].values()) == {1.0}
+        assert set(row["worst_error_in_eps"]) == {"hard", "soft"}
+        assert all(0 < error <= 1 / EPS[row["dtype"]] for error in row["worst_error_in_eps"].values())
+
+
+def row(dtype, form):
+    return next(row for row in COMMITTED["rows"] if (row["loss"], row["dtype"], row["form"]) == ("sigmoid", dtype, form))
+
+
+def test_benchmark_runs(tmp_path):
+    # In a process of its own: TensorFlow takes its number of threads before its first operation only
+    command = [sys.executable, "benchmarks/run.py", "--sizes", "10000", "20000", "--output", tmp_path / "results.json"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    check(json.loads((tmp_path / "results.json").read_text()), ["10000", "20000"])
+    assert run.stdout.count("the book's form") == len(EPS)
+
+
+def test_committed_results_are_whole():
+    check(COMMITTED, ["1000", "10000", "100000", "1000000", "10000000"])
+
+
+@pytest.mark.parametrize(("dtype", "ratio"), [("float32", 2.0), ("float64", 1.3)])
+def test_committed_speed_and_memory_are_the_ones_asked_for(dtype, ratio):
+    book = row(dtype, "the book's form")
+    assert max(book["times_tensorflow"].values()) <= ratio
+    arrays = book["peak_bytes_per_element"] / int(dtype[-2:]) * 8
+    assert arrays <= 3.1  # three of the input's size, and a tenth for what else the process does meanwhile
+
+
+@pytest.mark.parametrize("dtype", EPS)
+def test_committed_errors_are_the_ones_told(dtype):
+    error = {form: row(dtype, form)["worst_error_in_eps"] for form in FORMS}
+    assert max(error["the book's form"].values()) <= 4
+    assert min(error["naive"].values()) > 0.1 / EPS[dtype]  # all digits lost
+    assert error["TensorFlow"]["hard"] <= 4
+    assert error["TensorFlow"]["soft"] > 1e6
+    # The fused multiply-add that the page names: it is there on processors that have one
+    assert error["TensorFlow, jit_compile"]["soft"] <= 4
