@@ -100,7 +100,7 @@ def naive_against_stable(curves: Mapping[str, tuple[NDArray, NDArray, NDArray]])
     Returns
     -------
     Figure
-        The panels side by side; the region where ``e^-x`` overflows is hatched.
+        The panels side by side, or two by two if there are four; the region where ``e^-x`` overflows is hatched.
 
     Examples
     --------
@@ -110,8 +110,10 @@ def naive_against_stable(curves: Mapping[str, tuple[NDArray, NDArray, NDArray]])
     1
     >>> plt.close(fig)
     """
-    fig, axes = plt.subplots(1, len(curves), figsize=(2.1 * len(curves) + 0.5, 2.8), squeeze=False)
-    for ax, (name, (logits, naive, stable)) in zip(axes[0], curves.items(), strict=True):
+    rows = 2 if len(curves) == 4 else 1
+    columns = len(curves) // rows
+    fig, axes = plt.subplots(rows, columns, figsize=(2.1 * columns + 0.5, 2.8 * rows), squeeze=False)
+    for ax, (name, (logits, naive, stable)) in zip(axes.flat, curves.items(), strict=True):
         top = 1.25 * np.max(stable)
         forbidden(ax, logits.min(), -overflow_threshold(name), "$e^{-x}$\noverflows")
         ax.plot(logits, np.minimum(naive, top), color=NAIVE, linewidth=4, clip_on=False)
@@ -119,5 +121,6 @@ def naive_against_stable(curves: Mapping[str, tuple[NDArray, NDArray, NDArray]])
         ax.annotate("naive: inf", (logits.min(), top), (0, 5), textcoords="offset points", color=NAIVE)
         ax.annotate("stable", (logits[-1], stable[-1]), (-6, 0), textcoords="offset points", color=STABLE, ha="right")
         ax.set(xlim=(logits.min(), logits.max()), ylim=(-0.04 * top, top), xlabel=f"logit $x$ ({name})")
-    axes[0, 0].set_ylabel("loss (nats)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("loss (nats)")
     return fig
