@@ -19,16 +19,33 @@ def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
     """
     arrays = {}
     for name, value in arguments.items():
-        try:
-            array = np.asarray(value)
-        except ValueError as error:  # rows of different lengths
-            raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+        array = _rectangular(name, value)
         if array.dtype.kind not in "biu" and array.dtype.name not in FLOATS and array.size:
             raise TypeError(f"{name} must hold booleans, integers or {', '.join(FLOATS)}, got {array.dtype}")
         arrays[name] = array
     floats = [array.dtype for array in arrays.values() if array.dtype.name in FLOATS]
     dtype = np.result_type(*floats) if floats else np.float64
     return [array.astype(dtype, copy=False) for array in arrays.values()]
+
+
+def as_class_indices(labels: ArrayLike, classes: int, *, ignore_label: int | None = None) -> NDArray[np.integer]:
+    """Return labels as an array of integers, each in [0, classes) or the one to ignore.
+
+    Raises
+    ------
+    TypeError
+        For labels of any other type: 2.0 is no class, and True may mean class 1 or "yes".
+    ValueError
+        For the first label out of range, with its place.
+    """
+    array = _rectangular("labels", labels)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"labels must hold integers, got {array.dtype}")
+    outside = ((array < 0) | (array >= classes)) & (array != ignore_label)
+    if outside.any():
+        place = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise ValueError(f"labels must lie in [0, {classes}), got {array[place]}{_at(place)}")
+    return array.astype(np.intp, copy=False)
 
 
 def same_shape(**arrays: NDArray) -> None:
@@ -57,5 +74,15 @@ def finite_and_non_negative(dtype: DTypeLike, **arrays: NDArray) -> None:
 def _refuse(name: str, array: NDArray, wrong: NDArray[np.bool_], must: str) -> None:
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        at = f" at index {place}" if place else ""
-        raise ValueError(f"{name} must {must}, got {float(array[place])!r}{at}")
+        raise ValueError(f"{name} must {must}, got {float(array[place])!r}{_at(place)}")
+
+
+def _rectangular(name: str, value: ArrayLike) -> NDArray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+
+
+def _at(place: tuple[int, ...]) -> str:
+    return f" at index {place}" if place else ""

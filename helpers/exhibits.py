@@ -35,3 +35,52 @@ SIGMOID_TABLE = {
         "x - x * z + log(1 + exp(-x))",
     ],
 }
+
+#: A question and its answers on computing (sparse) categorical cross-entropy by hand, in four parts. float32, TensorFlow 2.
+#: First a mean of five sigmoid losses, by hand and by Keras's ``BinaryCrossentropy(from_logits=True)``.
+BINARY_MEAN = {
+    "dtype": "float32",
+    "logits": [-1.0, -1.0, 0.0, 1.0, 2.0],
+    "labels": [0.0, 0.0, 1.0, 1.0, 1.0],
+    "printed_mean": "0.35197204",
+}
+
+#: Three rows of ten logits, by ``SparseCategoricalCrossentropy(from_logits=True)``, and by hand through softmax and one-hot.
+# fmt: off
+SPARSE_ROWS = {
+    "dtype": "float32",
+    "logits": [
+        [-3.27133679, -22.6687183, -4.15501118, -5.14916372, -5.94609261,
+         -6.93373299, -5.72364092, -9.75725174, -3.15748906, -4.84012318],
+        [-11.7642536, -45.3370094, -3.17252636, 4.34527206, -17.7164974,
+         -0.595088899, -17.6322937, -2.36941719, -6.82157373, -3.47369862],
+        [-4.55468369, -1.07379043, -3.73261762, -7.08982277, -0.0288562477,
+         -5.46847963, -0.979336262, -3.03667569, -3.29502845, -2.25880361],
+    ],
+    "labels": [2, 3, 4],
+    "printed_losses": ["2.0077195", "0.00928135", "0.6800677"],
+    "printed_mean": "0.8990229",
+    "printed_sum": "2.697068691253662",
+    "printed_by_hand": ["2.0077198", "0.00928142", "0.6800677"],
+    "printed_by_hand_sum": "2.697068929672241",
+}
+# fmt: on
+
+#: A language model's batch. Its logits were random normal numbers of this shape, which nobody can repeat; what was printed
+#: for three of the labels doesn't depend on them.
+LANGUAGE_MODEL = {
+    "dtype": "float32",
+    "vocabulary": 9,
+    "labels": [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]],
+    "logits_shape": (2, 6, 9),
+    "printed_nan_at_labels": [9, 10, 11],
+    "printed_one_hot_at_those": "0.0",
+}
+
+#: Probabilities, by ``CategoricalCrossentropy`` and by ``SparseCategoricalCrossentropy`` alike.
+PROBABILITY_ROWS = {
+    "dtype": "float32",
+    "probabilities": [[0.9, 0.05, 0.05], [0.5, 0.89, 0.6], [0.05, 0.01, 0.94]],
+    "labels": [0, 1, 2],
+    "printed_losses": ["0.10536055", "0.8046684", "0.0618754"],
+}

@@ -1,0 +1,458 @@
+"""Softmax cross-entropy with nothing that overflows or cancels, and Keras's arithmetic on probabilities.
+
+The classes lie on the last axis, called a row; any axes may come before it. ``x_j`` is the logit of class ``j`` in its row,
+``m`` the largest of them, at the index ``a``, and ``w_j`` a label's weight on the class. Losses are in nats.
+
+Every function returns the floating-point type it is given: float16, float32 or float64 (integers and booleans count as
+float64); the losses from logits compute float16 in float32 and round once. NaN makes NaN of its own row and of no other.
+Infinite logits give the limit: -inf means that a class cannot occur. Where there is no limit, the result is NaN: if all
+logits of a row are -inf, and for what depends on several that are +inf.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from helpers._checks import as_class_indices, as_floats, in_unit_interval, same_shape
+
+Floats = NDArray[np.floating]
+
+
+def log_sum_exp(logits: ArrayLike) -> Floats:
+    """Logarithm of the sum of exponentials over the last axis: the softmax's denominator, as a logit.
+
+    ``log Σ_j e^(x_j) = m + log1p(Σ_{j≠a} e^(x_j - m))``
+
+    It lies between ``m`` and ``m + log C``, for C classes.
+
+    Parameters
+    ----------
+    logits : array_like
+        The logits ``x``, of shape (..., C).
+
+    Returns
+    -------
+    ndarray
+        Of shape (...) and the logits' type. The error is at most ``4 + log C`` eps, absolute, and the rounding of the
+        result, half an eps relative. No more can be promised: where ``m`` is negative the two terms cancel, and a result
+        near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
+
+    Raises
+    ------
+    ValueError
+        If there is no class axis, or no class on it.
+    TypeError
+        If the logits hold anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(log_sum_exp([[1000.0, 1000.0], [-1000.0, 0.0]]))
+    [1000.69314718    0.        ]
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA Journal of
+    Numerical Analysis 41(4), 2021.
+    """
+    x = _logits(logits)
+    with np.errstate(all="ignore"):
+        a, m, below = _below_the_largest(x)
+        m = m[..., 0]
+        rest = _log1p_of_the_others(np.exp(below, out=below), a)
+        result = np.where(np.isinf(m), m, m + rest)  # the rest is NaN beside several +inf, or if all are -inf
+        return result.astype(x.dtype, copy=False)[()]
+
+
+def softmax(logits: ArrayLike) -> Floats:
+    """Turn logits into probabilities along the last axis.
+
+    ``p_j = e^(x_j - m) / Σ_k e^(x_k - m)``
+
+    Parameters
+    ----------
+    logits : array_like
+        The logits ``x``, of shape (..., C).
+
+    Returns
+    -------
+    ndarray
+        Of the logits' shape and type, each within ``4 + max_j |x_j - m|`` eps of the exact probability where that is a
+        normal number.
+
+    Raises
+    ------
+    ValueError
+        If there is no class axis, or no class on it.
+    TypeError
+        If the logits hold anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(softmax([[1000.0, 1000.0], [0.0, -np.inf]]))
+    [[0.5 0.5]
+     [1.  0. ]]
+
+    References
+    ----------
+    Blanchard, Higham and Higham, as in :func:`log_sum_exp`.
+    """
+    x = _logits(logits)
+    with np.errstate(all="ignore"):
+        _, _, below = _below_the_largest(x)
+        terms = np.exp(below)  # the exponent is never positive: nothing to overflow
+        terms /= terms.sum(axis=-1, keepdims=True)
+        terms[below == -np.inf] = 0  # beside several +inf too, whose own shares have no limit
+        return terms.astype(x.dtype, copy=False)
+
+
+def log_softmax(logits: ArrayLike) -> Floats:
+    """Logarithms of the softmax's probabilities, with the digits that ``log(softmax(x))`` and ``x - log_sum_exp(x)`` lose.
+
+    ``log p_j = -(m - x_j) - log1p(Σ_{k≠a} e^(x_k - m))``
+
+    Parameters
+    ----------
+    logits : array_like
+        The logits ``x``, of shape (..., C).
+
+    Returns
+    -------
+    ndarray
+        Of the logits' shape and type, each within ``4 + max_j |x_j - m|`` eps of the exact logarithm where that is a normal
+        number.
+
+    Raises
+    ------
+    ValueError
+        If there is no class axis, or no class on it.
+    TypeError
+        If the logits hold anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> for log_probability in log_softmax(np.float32([20, 0, 0])):
+    ...     print(f"{log_probability:.4e}")
+    -4.1223e-09
+    -2.0000e+01
+    -2.0000e+01
+
+    References
+    ----------
+    The book derives this form in the chapter *Softmax and log-sum-exp*.
+    """
+    x = _logits(logits)
+    with np.errstate(all="ignore"):
+        a, _, below = _below_the_largest(x)
+        result = below - _log1p_of_the_others(np.exp(below), a)[..., np.newaxis]
+        result[below == -np.inf] = -np.inf  # beside several +inf too, whose own shares have no limit
+        return result.astype(x.dtype, copy=False)
+
+
+def one_hot(labels: ArrayLike, depth: int) -> NDArray[np.int8]:
+    """Write class indices as rows with a single 1.
+
+    Parameters
+    ----------
+    labels : array_like of int
+        Class indices in [0, depth), of shape (...).
+    depth : int
+        The number of classes.
+
+    Returns
+    -------
+    ndarray of int8
+        Of shape (..., depth). Integers adapt to the type of the logits that they meet, and int8 does so in NumPy too:
+        beside float32 logits, int64 would make float64 of everything.
+
+    Raises
+    ------
+    ValueError
+        If the depth is no positive integer, or a label is out of range. TensorFlow and Keras return a row of zeros for such
+        a label, and the loss of that row is 0.
+    TypeError
+        If the labels are not integers.
+
+    Examples
+    --------
+    >>> print(one_hot([2, 0], 3))
+    [[0 0 1]
+     [1 0 0]]
+
+    References
+    ----------
+    TensorFlow's documentation of ``tf.one_hot``.
+    """
+    if not isinstance(depth, int | np.integer) or depth < 1:
+        raise ValueError(f"depth must be a positive integer, got {depth!r}")
+    y = as_class_indices(labels, depth)
+    rows = np.zeros((*y.shape, depth), np.int8)
+    np.put_along_axis(rows, y[..., np.newaxis], 1, axis=-1)
+    return rows
+
+
+def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> Floats:
+    """Softmax cross-entropy of soft labels as a sum of non-negative terms: nothing overflows, and nothing cancels.
+
+    ``L = Σ_j w_j (m - x_j) + (Σ_j w_j) log1p(Σ_{j≠a} e^(x_j - m))``
+
+    Parameters
+    ----------
+    labels : array_like
+        The weights ``w`` of the classes, each in [0, 1], of the logits' shape. A row need not sum to 1, as for TensorFlow:
+        the loss is linear in the labels, so a row that sums to W has W times the loss of the row divided by W, and no digit
+        is lost by it. Float32 rows rarely sum to exactly 1 in any case, so a check would have to guess what is meant. Mind
+        that a row of zeros costs 0 whatever the logits are.
+    logits : array_like
+        The logits ``x``, of shape (..., C).
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of shape (...), of the wider of the two types, within ``4 + max_j |x_j - m|`` eps of the exact
+        loss where that is a normal number. A class of weight 0 contributes nothing, even if its logit is -inf.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a label lies outside [0, 1], there is no class axis, or no class on it.
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels, logits = [[1, 0, 0], [0, 0.5, 0.5], [1, 0, 0]], [[20, 0, 0], [1, 2, -1], [1, 2, -np.inf]]
+    >>> for loss in softmax_cross_entropy_with_logits(labels, logits):
+    ...     print(f"{loss:.10g}")
+    4.122307236e-09
+    1.849012217
+    1.313261688
+
+    References
+    ----------
+    The book derives this form in the chapter *Softmax and log-sum-exp*.
+    """
+    w, x = as_floats(labels=labels, logits=logits)
+    same_shape(labels=w, logits=x)
+    _has_classes(logits=x)
+    in_unit_interval(labels=w)
+    with np.errstate(all="ignore"):
+        a, _, below = _below_the_largest(x)
+        w = w.astype(below.dtype, order="C", copy=False)
+        weighted = w * below
+        weighted[w == 0] = 0  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
+        rest = w.sum(axis=-1) * _log1p_of_the_others(np.exp(below, out=below), a)
+        return _sum_of_terms(weighted.sum(axis=-1), rest).astype(x.dtype, copy=False)[()]
+
+
+def sparse_softmax_cross_entropy_with_logits(
+    labels: ArrayLike, logits: ArrayLike, *, ignore_label: int | None = None
+) -> Floats:
+    """Softmax cross-entropy of class indices as a sum of non-negative terms: nothing overflows, and nothing cancels.
+
+    ``L = (m - x_y) + log1p(Σ_{j≠a} e^(x_j - m))``
+
+    Parameters
+    ----------
+    labels : array_like of int
+        The classes ``y``, in [0, C), of the logits' shape without its last axis.
+    logits : array_like
+        The logits ``x``, of shape (..., C).
+    ignore_label : int, optional
+        A label that marks places to leave out, such as padding; it may lie outside [0, C). The loss there is 0, whatever
+        the logits are. To average over the other places, divide by their number and not by that of all, as in the example.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the labels' shape and the logits' type, within ``4 + max_j |x_j - m|`` eps of the exact loss
+        where that is a normal number.
+
+    Raises
+    ------
+    ValueError
+        If the shapes don't match, a label is out of range, there is no class axis, or no class on it.
+    TypeError
+        If the labels are not integers, or the logits hold anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels, logits = np.array([0, 2, -1]), np.float32([[20, 0, 0], [1, 2, -1], [3, 3, 3]])
+    >>> losses = sparse_softmax_cross_entropy_with_logits(labels, logits, ignore_label=-1)
+    >>> [f"{loss:.4e}" for loss in losses]
+    ['4.1223e-09', '3.3490e+00', '0.0000e+00']
+    >>> mean = losses.sum() / np.count_nonzero(labels != -1)
+    >>> f"{mean:.4f}"
+    '1.6745'
+
+    References
+    ----------
+    The book derives this form in the chapter *Softmax and log-sum-exp*.
+    """
+    x = _logits(logits)
+    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
+    _one_label_a_row(y, logits=x)
+    ignored = y == ignore_label
+    with np.errstate(all="ignore"):
+        a, _, below = _below_the_largest(x)
+        picked = np.where(ignored, 0, y)[..., np.newaxis]  # an ignored label may be no index
+        linear = np.take_along_axis(below, picked, axis=-1)[..., 0]
+        loss = _sum_of_terms(linear, _log1p_of_the_others(np.exp(below, out=below), a))
+        return np.where(ignored, 0, loss).astype(x.dtype, copy=False)[()]
+
+
+def categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, epsilon: float = 1e-7) -> Floats:
+    """Cross-entropy of soft labels and probabilities by Keras 3's arithmetic, step by step.
+
+    ``L = -Σ_j w_j log clip(p_j / Σ_k p_k, epsilon, 1 - epsilon)``
+
+    It is computed in the type of its arguments, float16 too, so the clip ends where that type lets it.
+
+    Parameters
+    ----------
+    labels : array_like
+        The weights ``w`` of the classes, each in [0, 1], of the probabilities' shape.
+    probabilities : array_like
+        The probabilities ``p``, each in [0, 1], of shape (..., C). A row that doesn't sum to 1 is divided by its sum.
+    epsilon : float, optional
+        How near to 0 and 1 a probability may come.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of shape (...), of the wider of the two types. NaN for a row of zeros.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a label or a probability lies outside [0, 1], there is no class axis, or no class on it.
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> f"{categorical_crossentropy([0, 1, 0], [0.5, 0.89, 0.6]):.7f}"  # log(1.99 / 0.89)
+    '0.8046685'
+
+    References
+    ----------
+    Keras 3, ``categorical_crossentropy`` in src/backend/tensorflow/nn.py.
+    """
+    w, p = as_floats(labels=labels, probabilities=probabilities)
+    same_shape(labels=w, probabilities=p)
+    in_unit_interval(labels=w)
+    _are_probabilities(p)
+    with np.errstate(all="ignore"):
+        p = p / p.sum(axis=-1, keepdims=True)
+        p = np.clip(p, epsilon, 1 - epsilon)
+        return -(w * np.log(p)).sum(axis=-1)
+
+
+def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, epsilon: float = 1e-7) -> Floats:
+    """Cross-entropy of class indices and probabilities by Keras 3's arithmetic, step by step.
+
+    ``x_j = log clip(p_j, epsilon, 1 - epsilon)``, ``L = log(Σ_j e^(x_j - m)) - (x_y - m)``
+
+    The clip comes first here, and the division by the sum last, inside the softmax: near 0 and 1 the result is not that of
+    :func:`categorical_crossentropy`. It is computed in the type of its arguments, with a plain logarithm, as Keras does.
+
+    Parameters
+    ----------
+    labels : array_like of int
+        The classes ``y``, in [0, C), of the probabilities' shape without its last axis.
+    probabilities : array_like
+        The probabilities ``p``, each in [0, 1], of shape (..., C).
+    epsilon : float, optional
+        How near to 0 and 1 a probability may come.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the labels' shape and the probabilities' type.
+
+    Raises
+    ------
+    ValueError
+        If the shapes don't match, a label is out of range, a probability lies outside [0, 1], there is no class axis, or no
+        class on it.
+    TypeError
+        If the labels are not integers, or the probabilities hold anything but booleans, integers, float16, float32 or
+        float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> for dtype in ("float32", "float64"):
+    ...     certain = np.array([0, 1, 0], dtype)
+    ...     print(f"{sparse_categorical_crossentropy(1, certain):.6e}")
+    2.384186e-07
+    2.000000e-07
+
+    References
+    ----------
+    Keras 3, ``sparse_categorical_crossentropy`` in src/backend/tensorflow/nn.py, and the TensorFlow op that it calls.
+    """
+    [p] = as_floats(probabilities=probabilities)
+    _are_probabilities(p)
+    y = as_class_indices(labels, p.shape[-1])
+    _one_label_a_row(y, probabilities=p)
+    with np.errstate(all="ignore"):
+        x = np.log(np.clip(p, epsilon, 1 - epsilon))
+        x -= x.max(axis=-1, keepdims=True)
+        picked = np.take_along_axis(x, y[..., np.newaxis], axis=-1)[..., 0]
+        return np.log(np.exp(x).sum(axis=-1)) - picked
+
+
+def _logits(logits: ArrayLike) -> Floats:
+    [x] = as_floats(logits=logits)
+    _has_classes(logits=x)
+    return x
+
+
+def _has_classes(**array: Floats) -> None:
+    [(name, x)] = array.items()
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one class on its last axis, got the shape {x.shape}")
+
+
+def _one_label_a_row(labels: NDArray[np.integer], **array: Floats) -> None:
+    [(name, x)] = array.items()
+    if labels.shape != x.shape[:-1]:
+        raise ValueError(
+            f"labels must have the shape of {name} without its last axis, {x.shape[:-1]}, got {labels.shape}: "
+            "one class index for each row"
+        )
+
+
+def _are_probabilities(p: Floats) -> None:
+    _has_classes(probabilities=p)
+    try:
+        in_unit_interval(probabilities=p)
+    except ValueError as error:
+        raise ValueError(f"{error}; pass logits to the function whose name ends in with_logits") from None
+
+
+def _below_the_largest(x: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Return where the largest logit of each row is, what it is, and ``x - m``; float16 becomes float32."""
+    if x.dtype == np.float16:
+        x = x.astype(np.float32)
+    a = np.argmax(x, axis=-1, keepdims=True)  # one place even in a tie; that of a NaN if there is one
+    m = np.take_along_axis(x, a, axis=-1)
+    below = np.subtract(x, m, order="C")  # rows in one piece, which NumPy sums in pairs and not one after the other
+    np.put_along_axis(below, a, np.where(np.isnan(m), m, 0), axis=-1)  # inf - inf is NaN, but nothing lies below itself
+    return a, m, below
+
+
+def _log1p_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
+    """Return ``log(Σ_j e^(x_j - m))`` from its terms, which are overwritten."""
+    largest = np.take_along_axis(terms, a, axis=-1)  # 1, or NaN
+    np.put_along_axis(terms, a, largest - 1, axis=-1)  # that 1 would absorb the others' digits: log1p adds it
+    return np.log1p(terms.sum(axis=-1))
+
+
+def _sum_of_terms(linear: Floats, rest: Floats) -> Floats:
+    """Return ``rest - linear``, two non-negative terms; an infinite one decides even if several +inf left no rest."""
+    return np.where(linear == -np.inf, np.inf, rest - linear)
