@@ -306,6 +306,64 @@ def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, chec
         return gradient.astype(dtype, copy=False)[()]
 
 
+def binary_crossentropy(
+    labels: ArrayLike, probabilities: ArrayLike, *, epsilon: float = 1e-7, check_labels: bool = True
+) -> Floats:
+    """Binary cross-entropy from probabilities by Keras 3's arithmetic, with everything that it gets wrong.
+
+    ``L = -(z log p' + (1 - z) log(1 - p'))`` with ``p' = min(max(p, epsilon), 1 - epsilon)``
+
+    It is computed in the type of its arguments, float16 too. The two bounds are rounded to that type, so the loss is not
+    capped at the same height on both sides: at 16.118095 and 15.942385 in float32. In float16 the upper bound rounds to 1,
+    and ``p = 1`` gives inf for the label 0 and NaN for the label 1.
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1].
+    probabilities : array_like
+        The predicted probabilities ``p``, in [0, 1], of the same shape.
+    epsilon : float, optional
+        How far from 0 and 1 the probabilities are kept, in [0, 0.5).
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass, as Keras does.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, one for each element (Keras's loss is their mean), of the arguments' shape and type.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a label or a probability lies outside [0, 1], or epsilon outside [0, 0.5).
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(binary_crossentropy(np.float32([1, 0]), np.float32([0, 1])))
+    [16.118095 15.942385]
+    >>> print(binary_crossentropy(np.float16([0, 1]), np.float16([1, 1])))
+    [inf nan]
+
+    References
+    ----------
+    ``binary_crossentropy`` in keras/src/backend/tensorflow/nn.py of Keras 3.
+    """
+    z, p = as_floats(labels=labels, probabilities=probabilities)
+    same_shape(labels=z, probabilities=p)
+    if check_labels:
+        in_unit_interval(labels=z)
+    in_unit_interval(probabilities=p)
+    if not 0 <= epsilon < 0.5:
+        raise ValueError(f"epsilon must lie in [0, 0.5), got {epsilon!r}")
+    with np.errstate(all="ignore"):
+        p = np.clip(p, p.dtype.type(epsilon), p.dtype.type(1 - epsilon))  # 1 - epsilon first, then rounded to the type
+        return -(z * np.log(p) + (1 - z) * np.log(1 - p))
+
+
 def _labels_and_logits(labels: ArrayLike, logits: ArrayLike, check_labels: bool) -> list[Floats]:
     z, x = as_floats(labels=labels, logits=logits)
     same_shape(labels=z, logits=x)

@@ -84,3 +84,17 @@ PROBABILITY_ROWS = {
     "labels": [0, 1, 2],
     "printed_losses": ["0.10536055", "0.8046684", "0.0618754"],
 }
+
+
+#: A question on binary cross-entropy with ground truth that is not binary, and an answer to it: Keras's loss, the mean over
+#: the labels. float32. The first three cases are the question's tests 1 to 3, the last two stand in the answer.
+NON_BINARY = {
+    "dtype": "float32",
+    "cases": [
+        {"labels": [0.0, 1.0], "probabilities": [0.5, 0.5], "printed": "0.6931472"},
+        {"labels": [0.5, 0.5], "probabilities": [0.0, 1.0], "printed": "8.01512"},
+        {"labels": [-2.0, 2.0], "probabilities": [0.5, 0.5], "printed": "0.6931472"},
+        {"labels": [2.0], "probabilities": [0.3], "printed": "2.0512707"},
+        {"labels": [-2.0], "probabilities": [0.3], "printed": "-1.3379208"},
+    ],
+}
