@@ -92,7 +92,7 @@ def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: b
 
     References
     ----------
-    The fifth line of the derivation in TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
+    The last line of the derivation for all logits in TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
     """
     z, x = _labels_and_logits(labels, logits, check_labels)
     return x - x * z + np.log(1 + np.exp(-x))
@@ -103,7 +103,7 @@ def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels:
 
     ``L = max(x, 0) - x z + log1p(e^-|x|)``
 
-    No logit can overflow it, but ``max(x, 0) - x z`` cancels for soft labels near 0 or 1: compare
+    No logit can overflow it, but ``max(x, 0) - x z`` cancels for positive logits and soft labels near 1: compare
     :func:`sigmoid_cross_entropy_with_logits`.
 
     Parameters
@@ -373,5 +373,5 @@ def _labels_and_logits(labels: ArrayLike, logits: ArrayLike, check_labels: bool)
 
 
 def _widened(array: Floats) -> Floats:
-    """Return float16 as float32, as TensorFlow computes it inside, and every other type as it is."""
+    """Return float16 as float32, to be computed in and rounded from once, and every other type as it is."""
     return array.astype(np.float32) if array.dtype == np.float16 else array

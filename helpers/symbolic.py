@@ -163,7 +163,7 @@ JOINED = Derivation(
     ),
 )
 
-#: The joined form with its cancellation taken out: every term is at least 0 for labels in [0, 1].
+#: The joined form with its cancellation taken out. Every term is at least 0 for labels in [0, 1].
 NON_NEGATIVE = Derivation(
     "the sum of non-negative terms",
     (
