@@ -92,7 +92,7 @@ def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: b
 
     References
     ----------
-    The last line of the derivation for all logits in TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
+    The last line of the first derivation in TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
     """
     z, x = _labels_and_logits(labels, logits, check_labels)
     return x - x * z + np.log(1 + np.exp(-x))
