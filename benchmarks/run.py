@@ -31,9 +31,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike, NDArray
 
-from helpers import binary, precision
+from helpers import binary, categorical, precision
 
 Arrays = tuple[NDArray, ...]
+CLASSES = 1000  # in each row of logits
 
 
 class Loss(NamedTuple):
@@ -67,6 +68,32 @@ def binary_samples(dtype: DTypeLike) -> dict[str, Arrays]:
     }
 
 
+def softmax_arguments(size: int, dtype: DTypeLike, classes: int = CLASSES) -> Arrays:
+    """Return soft labels and logits, as many rows as make up the size."""
+    rng = np.random.default_rng(0)
+    shape = size // classes, classes
+    return rng.dirichlet(np.ones(classes), shape[0]).astype(dtype), rng.normal(0, 10, shape).astype(dtype)
+
+
+def sparse_arguments(size: int, dtype: DTypeLike, classes: int = CLASSES) -> Arrays:
+    """Return class indices and logits; for every other row the index is that of the largest logit."""
+    _, x = softmax_arguments(size, dtype, classes)
+    y = np.random.default_rng(1).integers(classes, size=len(x))
+    return np.where(np.arange(len(x)) % 2, y, x.argmax(axis=-1)), x
+
+
+def log_sum_exp_minus_logit(labels: NDArray, logits: NDArray) -> NDArray:
+    """Return the sparse loss as it is usually written."""
+    m = logits.max(axis=-1)
+    log_sum_exp = m + np.log(np.exp(logits - m[:, np.newaxis]).sum(axis=-1))
+    return log_sum_exp - np.take_along_axis(logits, labels[:, np.newaxis], axis=-1)[:, 0]
+
+
+def exact_rows(labels: NDArray, logits: NDArray) -> NDArray:
+    """Return the exact softmax losses, a row at a time."""
+    return np.array([precision.exact_softmax_cross_entropy(*row) for row in zip(labels, logits, strict=True)])
+
+
 LOSSES = (
     Loss(
         name="sigmoid",
@@ -80,6 +107,27 @@ LOSSES = (
         arguments=binary_arguments,
         samples=binary_samples,
         sizes=(10**3, 10**4, 10**5, 10**6, 10**7),
+    ),
+    Loss(
+        name="sparse softmax",
+        forms={
+            "log-sum-exp - logit": log_sum_exp_minus_logit,
+            "the book's form": categorical.sparse_softmax_cross_entropy_with_logits,
+        },
+        tensorflow=tf.nn.sparse_softmax_cross_entropy_with_logits,
+        exact=exact_rows,
+        arguments=sparse_arguments,
+        samples=lambda dtype: {"hard": sparse_arguments(15_000, dtype, classes=10)},
+        sizes=(10**5, 2 * 10**6),
+    ),
+    Loss(
+        name="softmax",
+        forms={"the book's form": categorical.softmax_cross_entropy_with_logits},
+        tensorflow=tf.nn.softmax_cross_entropy_with_logits,
+        exact=exact_rows,
+        arguments=softmax_arguments,
+        samples=lambda dtype: {"soft": softmax_arguments(15_000, dtype, classes=10)},
+        sizes=(10**5, 2 * 10**6),
     ),
 )
 
