@@ -97,7 +97,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
     """
     dtype, p, q = _distributions(p, q)
     with np.errstate(all="ignore"):
-        surprise = 0 - np.log(q)  # 0 - x is 0 where -x would be -0
+        surprise = -np.log(q)
         terms = np.where((p == 0) & (q == 0), 0, p * surprise)  # 0 * inf is NaN, 0 log 0 is 0
         return terms.sum(axis=-1).astype(dtype)[()]
 
