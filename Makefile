@@ -60,7 +60,7 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	@touch $@
 
 # The cache knows the cells' code alone: what the cells import is watched here.
-_build/.imports: $(VENV)/.installed $(wildcard helpers/*.py)
+_build/.imports: $(VENV)/.installed $(wildcard helpers/*.py helpers/*.js)
 	@rm -rf _build/.jupyter_cache _build/draft
 	@mkdir -p _build && touch $@
 
