@@ -17,7 +17,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book lab test bench lint lock clean
+.PHONY: help book lab test bench lint links lock clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -34,9 +34,15 @@ test: $(SITE)  ## Build the book, then test the helpers, the chapters and the pa
 bench: $(VENV)/.installed  ## Measure speed, memory and accuracy beside TensorFlow
 	@$(BIN)/python benchmarks/run.py
 
-lint: $(VENV)/.installed  ## Check the style of code and notebooks
+lint: $(VENV)/.installed  ## Check the style of code and notebooks, and what the workflows say
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --check --diff
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+
+links: $(SITE)  ## Follow the links that leave the book, which takes the internet
+	@$(BIN)/jupyter-book build . --path-output _build/links --builder linkcheck --quiet >_build/links.log 2>&1 || { \
+	  cat _build/links.log >&2; exit 1; }
 
 lock: $(VENV)/.installed  ## Renew requirements.txt from pyproject.toml
 	@echo '-e .[book,test]' | $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest \
