@@ -64,6 +64,19 @@ def in_unit_interval(**arrays: NDArray) -> None:
         _refuse(name, array, (array < 0) | (array > 1), "lie in [0, 1]")
 
 
+def non_negative(**arrays: NDArray) -> None:
+    """Raise a ValueError that names the first value below 0 and its place; NaN passes."""
+    for name, array in arrays.items():
+        _refuse(name, array, array < 0, "be non-negative")
+
+
+def positive_integer(**number: int) -> None:
+    """Raise a ValueError unless the number is an integer of at least 1."""
+    [(name, value)] = number.items()
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
 def finite_and_non_negative(dtype: DTypeLike, **arrays: NDArray) -> None:
     """Raise a ValueError that names the first value that is negative, NaN, or infinite in the given type, and its place."""
     for name, array in arrays.items():

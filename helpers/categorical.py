@@ -9,10 +9,12 @@ Infinite logits give the limit: -inf means that a class cannot occur. Where ther
 logits of a row are -inf, and for what depends on several that are +inf.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers._checks import as_class_indices, as_floats, in_unit_interval, same_shape
+from helpers._checks import as_class_indices, as_floats, in_unit_interval, non_negative, positive_integer, same_shape
 
 Floats = NDArray[np.floating]
 
@@ -184,8 +186,7 @@ def one_hot(labels: ArrayLike, depth: int) -> NDArray[np.int8]:
     ----------
     TensorFlow's documentation of ``tf.one_hot``.
     """
-    if not isinstance(depth, int | np.integer) or depth < 1:
-        raise ValueError(f"depth must be a positive integer, got {depth!r}")
+    positive_integer(depth=depth)
     y = as_class_indices(labels, depth)
     rows = np.zeros((*y.shape, depth), np.int8)
     np.put_along_axis(rows, y[..., np.newaxis], 1, axis=-1)
@@ -406,6 +407,195 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
         return np.log(np.exp(x).sum(axis=-1)) - picked
 
 
+def largest_and_rest(logits: ArrayLike) -> tuple[Floats, Floats]:
+    """Reduce each row to two numbers that pieces of a row can be merged by: its largest logit, and the rest.
+
+    ``m = max_j x_j``, ``r = Σ_{j≠a} e^(x_j - m)``, so that ``log Σ_j e^(x_j) = m + log1p(r)``
+
+    The usual pair has ``s = 1 + r`` in place of ``r``; there the 1 absorbs the digits of a small rest.
+
+    Parameters
+    ----------
+    logits : array_like
+        The logits ``x``, of shape (..., C): all classes of the rows, or some of them.
+
+    Returns
+    -------
+    m, r : ndarray
+        Of shape (...) and the logits' type, float32 for float16. (-inf, 0) for a row of -inf: classes that cannot occur.
+
+    Raises
+    ------
+    ValueError
+        If there is no class axis, or no class on it.
+    TypeError
+        If the logits hold anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> m, r = largest_and_rest(np.float32([20, 0, 0]))
+    >>> print(f"{m:.0f}, {r:.4e}")
+    20, 4.1223e-09
+
+    References
+    ----------
+    The book derives this pair in the chapter *Large vocabularies*.
+    """
+    x = _logits(logits)
+    with np.errstate(all="ignore"):
+        a, m, below = _below_the_largest(x)
+        m = m[..., 0]
+        rest = _sum_of_the_others(np.exp(below, out=below), a)
+        return m, np.where(m == -np.inf, 0, rest)[()]  # -inf - -inf is NaN, but what cannot occur adds nothing
+
+
+def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[ArrayLike, ArrayLike]) -> tuple[Floats, Floats]:
+    """Merge what :func:`largest_and_rest` returned for two sets of classes into what it returns for their union.
+
+    ``(m, r) ⊕ (m', r') = (M, r e^(m - M) + r' e^(m' - M) + e^(-|m - m'|))``, ``M = max(m, m')``
+
+    The smaller of the two largest logits joins the rest. The operation is associative and commutative, and (-inf, 0), the
+    pair of no class, is its identity: pieces may be merged in any order, one after the other or as a tree. Rounded, it
+    remains commutative, and a merge adds at most four eps to the relative error of the rest, which has no term to cancel.
+
+    Parameters
+    ----------
+    left, right : tuple of array_like
+        The pairs ``(m, r)`` and ``(m', r')``, four arrays of one shape.
+
+    Returns
+    -------
+    m, r : ndarray
+        The pair of the union, of that shape, in the widest of the types.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a rest is negative.
+    TypeError
+        If a pair holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.float32([0, 20, 0, -3])
+    >>> m, r = merge_largest_and_rest(largest_and_rest(x[:1]), largest_and_rest(x[1:]))
+    >>> whole = largest_and_rest(x)
+    >>> print(f"({m:.0f}, {r:.4e}), in one piece ({whole[0]:.0f}, {whole[1]:.4e})")
+    (20, 4.2249e-09), in one piece (20, 4.2249e-09)
+
+    References
+    ----------
+    M. Milakov, N. Gimelshein, Online normalizer calculation for softmax, arXiv:1805.02867, 2018, with ``s = 1 + r``.
+    """
+    (m, r), (other_m, other_r) = left, right
+    m, r, other_m, other_r = as_floats(m=m, r=r, other_m=other_m, other_r=other_r)
+    for name, array in {"r": r, "other_m": other_m, "other_r": other_r}.items():
+        same_shape(**{"m": m, name: array})
+    non_negative(r=r, other_r=other_r)
+    with np.errstate(all="ignore"):
+        largest = np.maximum(m, other_m)
+        scale = np.exp(-np.abs(m - other_m))  # what the side with the smaller m is multiplied by, its own 1 included
+        rest = np.where(m == largest, r, r * scale) + np.where(other_m == largest, other_r, other_r * scale) + scale
+        return largest, np.where(largest == -np.inf, 0, rest)[()]  # NaN from two sides without a class, else
+
+
+def streaming_softmax_cross_entropy(
+    labels: ArrayLike, blocks: Iterable[tuple[int, ArrayLike]], classes: int, *, ignore_label: int | None = None
+) -> Floats:
+    """Softmax cross-entropy of class indices, from logits that come in blocks of classes and are never held whole.
+
+    ``L = (m - x_y) + log1p(r)``, with ``m`` and ``r`` merged block by block
+
+    Parameters
+    ----------
+    labels : array_like of int
+        The classes ``y``, in [0, classes), of shape (...).
+    blocks : iterable of (int, array_like)
+        Pairs of a block's first class and its logits, of shape (..., width). The blocks may differ in width; they follow
+        one another without a gap. Each is let go before the next is asked for, so a generator can make them as they are
+        needed.
+    classes : int
+        The number of classes in all blocks together.
+    ignore_label : int, optional
+        A label that marks places to leave out, as in :func:`sparse_softmax_cross_entropy_with_logits`.
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the labels' shape and the widest type of the blocks, within ``4 + max_j |x_j - m| + 4 B`` eps
+        of the exact loss where that is a normal number, for B blocks. NaN if all logits of a row are -inf.
+
+    Raises
+    ------
+    ValueError
+        If a class is missing or comes twice, the shapes don't match, a label is out of range, or a block has no class.
+    TypeError
+        If the labels are not integers, or a block is no such pair.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hidden, embedding = np.float32([[1, 2], [3, 0]]), np.float32([[4, 8], [-1, 0], [2, 2], [1, 3], [0, 0]])
+    >>> blocks = ((start, hidden @ embedding[start : start + 2].T) for start in (0, 2, 4))
+    >>> for loss in streaming_softmax_cross_entropy([0, 2], blocks, classes=5):
+    ...     print(f"{loss:.4e}")
+    3.0947e-06
+    6.0026e+00
+
+    References
+    ----------
+    E. Wijmans, B. Huval, A. Hertzberg, V. Koltun, P. Krähenbühl, Cut your losses in large-vocabulary language models,
+    arXiv:2411.09009, 2024, do it inside one kernel on a GPU, and go on to the gradient.
+    """
+    positive_integer(classes=classes)
+    y = as_class_indices(labels, classes, ignore_label=ignore_label)
+    m, r, x_y = (np.full(y.shape, value, np.float16) for value in (-np.inf, 0, -np.inf))  # each block's type is wider
+    end = 0
+    for start, x in map(_first_class_and_logits, blocks):
+        _one_label_a_row(y, logits=x)
+        _covers_each_class_once(start, start + x.shape[-1], end, classes)
+        m, r = merge_largest_and_rest((m, r), largest_and_rest(x))
+        x_y = np.where((y >= start) & (y < start + x.shape[-1]), _logit_of(y - start, x), x_y)
+        end = start + x.shape[-1]
+        del x  # before the next block is made
+    _covers_each_class_once(classes, classes, end, classes)
+    with np.errstate(all="ignore"):
+        linear = np.where((x_y == np.inf) & (m == np.inf), 0, x_y - m)  # inf - inf is NaN, but nothing lies below itself
+        loss = _sum_of_terms(linear, np.log1p(r))
+        return np.where(y == ignore_label, 0, loss).astype(x_y.dtype, copy=False)[()]
+
+
+def _first_class_and_logits(block: tuple[int, ArrayLike]) -> tuple[int, Floats]:
+    try:
+        start, logits = block
+    except (TypeError, ValueError):
+        raise TypeError(f"blocks must hold pairs of a first class and logits, got {type(block).__name__}") from None
+    if not isinstance(start, int | np.integer):
+        raise TypeError(f"blocks must name their first class by an integer, got {type(start).__name__}")
+    return start, _logits(logits)
+
+
+def _covers_each_class_once(start: int, stop: int, end: int, classes: int) -> None:
+    """Raise a ValueError unless the classes from start to stop are the next ones, after those up to end."""
+    if start < 0 or stop > classes:
+        fault = f"got a block of the classes [{start}, {stop})"
+    elif start > end:
+        fault = f"the classes [{end}, {start}) are missing"
+    elif start < end:
+        fault = f"the classes [{start}, {min(stop, end)}) come twice"
+    else:
+        return
+    raise ValueError(f"blocks must hold each class in [0, {classes}) once, in order: {fault}")
+
+
+def _logit_of(place: NDArray[np.integer], x: Floats) -> Floats:
+    """Return the logit at a place of each row; any one of them where there is no such place."""
+    place = np.clip(place, 0, x.shape[-1] - 1)
+    return np.take_along_axis(x, place[..., np.newaxis], axis=-1)[..., 0]
+
+
 def _logits(logits: ArrayLike) -> Floats:
     [x] = as_floats(logits=logits)
     _has_classes(logits=x)
@@ -446,11 +636,16 @@ def _below_the_largest(x: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
     return a, m, below
 
 
-def _log1p_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
-    """Return ``log(Σ_j e^(x_j - m))`` from its terms, which are overwritten."""
+def _sum_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
+    """Return ``Σ_{j≠a} e^(x_j - m)`` from the terms of all, which are overwritten."""
     largest = np.take_along_axis(terms, a, axis=-1)  # 1, or NaN
     np.put_along_axis(terms, a, largest - 1, axis=-1)  # that 1 would absorb the others' digits: log1p adds it
-    return np.log1p(terms.sum(axis=-1))
+    return terms.sum(axis=-1)
+
+
+def _log1p_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
+    """Return ``log(Σ_j e^(x_j - m))`` from its terms, which are overwritten."""
+    return np.log1p(_sum_of_the_others(terms, a))
 
 
 def _sum_of_terms(linear: Floats, rest: Floats) -> Floats:
