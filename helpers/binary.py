@@ -256,6 +256,63 @@ def weighted_cross_entropy_with_logits(
         return loss.astype(dtype, copy=False)[()]
 
 
+def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma: float = 2.0) -> Floats:
+    """Sigmoid cross-entropy times a power of the doubt, so that what is well learned counts for less: the focal loss.
+
+    ``FL = d^γ L`` with the doubt ``d = (1 - z) σ(x) + z σ(-x)``, the probability that the model gives to the other label
+
+    Both factors are sums of non-negative terms. Computed as ``1 - p``, the doubt is 0 from the logit where the sigmoid
+    rounds to 1, and its power has an infinite slope there for ``γ < 1``.
+
+    Parameters
+    ----------
+    labels : array_like
+        The labels ``z``, in [0, 1]. Between 0 and 1 the loss is that of Keras, which is not linear in the label.
+    logits : array_like
+        The logits ``x``, of the same shape.
+    gamma : float, optional
+        The exponent ``γ``, at least 0. It is rounded to the type of the logits (float32 for float16 ones).
+
+    Returns
+    -------
+    ndarray
+        The losses in nats, of the arguments' shape and type, within ``4 (1 + γ)`` eps of the exact loss where that is a
+        normal number.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a label lies outside [0, 1], or gamma is an array, negative, infinite or NaN.
+    TypeError
+        If an argument holds anything but booleans, integers, float16, float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> for loss in focal_cross_entropy_with_logits(np.float32([1, 1]), np.float32([-5, 20])):
+    ...     print(f"{loss:.6g}")  # Keras's loss gives 0 for the second
+    4.93992
+    8.75651e-27
+
+    References
+    ----------
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal loss for dense object detection", ICCV 2017. Its factor α
+    is a weight like any other: multiply by it.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels=True)
+    dtype, z, x = x.dtype, _widened(z), _widened(x)
+    (power,) = as_floats(gamma=gamma)
+    if power.ndim:
+        raise ValueError(f"gamma must be one number, got an array of the shape {power.shape}")
+    finite_and_non_negative(x.dtype, gamma=power)
+    with np.errstate(all="ignore"):
+        loss = sigmoid_cross_entropy_with_logits(z, x)
+        doubt = (1 - z) * sigmoid(x) + z * sigmoid(-x)  # both products >= 0, where 1 - p would cancel
+        focal = doubt ** power.astype(x.dtype) * loss
+        focal = np.where(np.isinf(loss), loss, focal)  # a power may underflow to 0, and 0 * inf is NaN
+        return focal.astype(dtype, copy=False)[()]
+
+
 def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
     """Return the derivative of the sigmoid cross-entropy by the logits, without the cancellation of ``σ(x) - z``.
 
