@@ -7,14 +7,17 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+import tinycss2
 from bs4 import BeautifulSoup
+from page import pruned
 from sphinx_external_toc.parsing import parse_toc_yaml
 from sphinxcontrib.katex import katex_version
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "_build" / "html"
 PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
-POINTERS = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src", "object": "data"}
+LOADERS = {"link": "href", "img": "src", "script": "src", "source": "src", "iframe": "src", "object": "data"}
+POINTERS = {"a": "href", **LOADERS}
 
 
 @cache
@@ -29,7 +32,7 @@ def anchors(path: Path) -> set[str]:
     return {element.get("id") or element.get("name") for element in soup(path).select("[id], a[name]")}
 
 
-@pytest.fixture(params=PAGES)
+@pytest.fixture(params=[*PAGES, "search"])
 def path(request):
     return BOOK / f"{request.param}.html"
 
@@ -67,6 +70,62 @@ def test_every_figure_has_a_description_and_a_caption(page):
     for figure in page.select("figure"):
         assert figure.select_one("img")["alt"].strip(), figure
         assert figure.select_one("figcaption").get_text().strip(), figure
+
+
+def test_a_page_loads_nothing_from_elsewhere(page):
+    loaded = [element.get(attribute, "") for tag, attribute in LOADERS.items() for element in page.find_all(tag)]
+    assert not [url for url in loaded if urlsplit(url).netloc or urlsplit(url).scheme not in ("", "data")]
+
+
+def test_no_stylesheet_loads_anything_from_elsewhere_or_that_is_missing():
+    stylesheets = list(BOOK.glob("_static/**/*.css"))
+    assert len(stylesheets) > 5
+    for path in stylesheets:
+        css = path.read_text(encoding="utf8")
+        assert "@import" not in css
+        for url in re.findall(r"""url\(["']?((?!data:)[^"')]+)""", css):
+            fallback = url.endswith((".woff", ".ttf"))  # KaTeX's, for browsers older than these pages can be read with
+            assert fallback or (path.parent / url).is_file(), (path, url)
+
+
+def test_no_script_holds_a_page_up(page):
+    assert page.select("script[src]")
+    assert not page.select("script[src]:not([defer])")
+
+
+def test_a_page_says_what_it_is_about_once(page):
+    [description] = page.select("meta[name=description]")
+    assert 20 <= len(description["content"]) <= 160
+    assert len(page.select("title")) == len(page.select("meta[name=viewport]")) == len(page.select("h1")) == 1
+    assert page.html["lang"] == "en"
+
+
+def test_every_image_says_its_size(page):
+    assert not page.select("img:not([width][height])")
+
+
+def test_every_table_has_headers_that_say_what_they_head(page):
+    for table in page.find_all("table"):
+        assert table.find("th"), table
+    assert not page.select("th:not([scope])")
+
+
+def test_the_site_holds_no_icon_font_and_no_map_of_its_scripts():
+    assert not [path for pattern in ("fa-*", "fontawesome*", "*.map") for path in BOOK.rglob(pattern) if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("css", "kept"),
+    [
+        (".a, .b > p { x: y }", ".a{ x: y }"),
+        (".b { x: y } #d:not(.b) { x: y }", "#d:not(.b) { x: y }"),
+        ("@media print { .b { x: y } h1 { x: y } }", "@media print {h1 { x: y }}"),
+        ("@media print { .b { x: y } }", ""),
+        ("/*! license */ /* note */ :is(.b, p) { x: y }", "/*! license */:is(.b, p) { x: y }"),
+    ],
+)
+def test_pruning_keeps_the_rules_that_a_page_can_use(css, kept):
+    assert "".join(pruned(tinycss2.parse_stylesheet(css), {"a", "d"}).split()) == "".join(kept.split())
 
 
 def test_the_stylesheet_of_formulas_is_of_the_version_that_renders_them():
