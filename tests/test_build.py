@@ -47,8 +47,8 @@ def make(project: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
-def make_book(project: Path) -> subprocess.CompletedProcess:
-    return make(project, f"VENV={VENV}", "-o", f"{VENV}/.installed")
+def make_book(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return make(project, f"VENV={VENV}", "-o", f"{VENV}/.installed", *arguments)
 
 
 def pages(project: Path) -> dict[Path, str]:
@@ -135,6 +135,17 @@ def test_an_unplanned_warning_a_dead_reference_and_a_broken_formula_fail_the_bui
         assert any("undefined label: 'nowhere'" in line for line in complaints)
         assert r"KaTeX parse error: Undefined control sequence: \nonsense" in build.stderr
     assert pages(project) == before
+
+
+def test_who_publishes_the_book_gives_its_pages_buttons_that_run_a_chapter(project, builds, page):
+    services = ("mybinder.org/v2/gh/someone/losses/main", "colab.research.google.com/github/someone/losses/blob/main")
+    assert not [service for service in services if service in page.read_text(encoding="utf8")]
+    write_chapter(project / "chapters/two.ipynb", new_code_cell("2 + 2"))
+    write_chapter(project / "chapters/one.ipynb", ANSWER, FIGURE)
+    published = make_book(project, "BOOK_REPOSITORY_URL=https://github.com/someone/losses/")
+    assert published.returncode == 0, published.stderr
+    assert not [service for service in services if service not in page.read_text(encoding="utf8")]
+    assert "chapters/one.ipynb" in page.read_text(encoding="utf8")
 
 
 @pytest.mark.parametrize("version", [(3, 10, 14), (3, 14, 0), None], ids=["older", "newer", "missing"])
