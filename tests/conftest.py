@@ -18,15 +18,16 @@ settings.load_profile("repeatable")
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
 BROWSERS += ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
 
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+
 
 @pytest.fixture(scope="session")
 def browser(launch_browser):
     """Start the machine's Chromium or Chrome, or else Playwright's own, in the place of pytest-playwright's browser."""
     for path in [*filter(None, map(shutil.which, BROWSERS)), None]:
         try:
-            started = launch_browser(
-                executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-            )
+            started = launch_browser(executable_path=path, args=QUIET)
         except Error:  # not there, or not able to run
             continue
         yield started
