@@ -487,7 +487,7 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
 
     References
     ----------
-    M. Milakov, N. Gimelshein, Online normalizer calculation for softmax, arXiv:1805.02867, 2018, with ``s = 1 + r``.
+    Milakov and Gimelshein, Online normalizer calculation for softmax, arXiv:1805.02867, 2018, with ``s = 1 + r``.
     """
     (m, r), (other_m, other_r) = left, right
     m, r, other_m, other_r = as_floats(m=m, r=r, other_m=other_m, other_r=other_r)
@@ -546,8 +546,8 @@ def streaming_softmax_cross_entropy(
 
     References
     ----------
-    E. Wijmans, B. Huval, A. Hertzberg, V. Koltun, P. Krähenbühl, Cut your losses in large-vocabulary language models,
-    arXiv:2411.09009, 2024, do it inside one kernel on a GPU, and go on to the gradient.
+    Wijmans and others, Cut your losses in large-vocabulary language models, arXiv:2411.09009, 2024, do it inside one kernel
+    on a GPU, and go on to the gradient.
     """
     positive_integer(classes=classes)
     y = as_class_indices(labels, classes, ignore_label=ignore_label)
