@@ -199,7 +199,7 @@ customElements.get("loss-explorer") || (() => {
   const part = (a, b) => a && a * log(a / b);
   customElements.define("divergence-explorer", class extends Explorer {
     alt = "The cross-entropy against q: the entropy of p is its floor. The numbers at the mark are in the table.";
-    table = [["part", "nats"], ["entropy H(p)", "floor"], ["divergence KL(p, q)", "gap"], ["cross-entropy H(p, q)", "line"]];
+    table = [["part", "nats"], ["entropy H(p)", "floor"], ["divergence KL(p ‖ q)", "gap"], ["cross-entropy H(p, q)", "line"]];
 
     controls({ p, q }) {
       return slider("p", p) + slider("q", q);
@@ -220,7 +220,7 @@ customElements.get("loss-explorer") || (() => {
       return rect(LEFT, floor, width - RIGHT, FOOT, `fill="currentColor" fill-opacity=".12"`) + curve("line", cross) + drawn
         + path("floor", `M${x} ${FOOT}V${floor}`) + path("gap", `M${x} ${floor}V${y}`)
         + text(LEFT + 6, FOOT - 6, "entropy H(p)", "start")
-        + text(x + (q < p ? 10 : -10), max(y, TOP), "KL(p, q)", q < p ? "start" : "end");
+        + text(x + (q < p ? 10 : -10), max(y, TOP), "KL(p ‖ q)", q < p ? "start" : "end");
     }
   });
 })();

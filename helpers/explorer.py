@@ -75,8 +75,8 @@ def show(logit: float = -810.0, label: float = 0.0, dtype: str = "float64") -> E
 def show_divergence(p: float = 0.3, q: float = 0.5) -> Explorer:
     """Show a cross-entropy as an entropy plus a divergence, and let the reader change both probabilities.
 
-    ``H(p, q) = H(p) + KL(p, q)``, with ``H(p) = -p log p - (1 - p) log(1 - p)`` and
-    ``KL(p, q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q))``, in nats; ``0 log 0 = 0``.
+    ``H(p, q) = H(p) + KL(p || q)``, with ``H(p) = -p log p - (1 - p) log(1 - p)`` and
+    ``KL(p || q) = p log(p / q) + (1 - p) log((1 - p) / (1 - q))``, in nats; ``0 log 0 = 0``.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def show_divergence(p: float = 0.3, q: float = 0.5) -> Explorer:
 
     References
     ----------
-    T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley, 2006, chapter 2.
+    Both quantities, for any number of outcomes, are in :mod:`helpers.information`.
     """
     _between(0, 1, p=p, q=q)
     return _explorer("divergence-explorer", p=p, q=q)
