@@ -77,6 +77,7 @@ customElements.get("loss-explorer") || (() => {
     div, label { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .8em }
     label { flex: 1 10em }
     input, select { box-sizing: border-box; min-height: 28px; min-width: 0; font: inherit }
+    input[type=number], select, option { background: #fff; color: #000 }
     [type=range] { flex: 1 }
     [type=number] { width: 9em }
     svg { display: block; width: 100%; height: 250px; margin: .5em 0; font-size: 13px }
