@@ -73,17 +73,18 @@ customElements.get("loss-explorer") || (() => {
   const showError = v => v < 1000 ? `${+v.toPrecision(2)}` : isFinite(v) ? v.toExponential(1).replace("+", "") : "inf";
 
   const STYLE = `
-    :host { display: block; max-width: 38em; padding: 3px; font-size: 15px; line-height: 1.6 }
+    :host { --paper: var(--pst-color-background, var(--jp-layout-color0, transparent));
+      display: block; max-width: 38em; padding: 3px; font-size: 15px; line-height: 1.6 }
     div, label { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .8em }
     label { flex: 1 10em }
-    input, select { box-sizing: border-box; min-height: 28px; min-width: 0; font: inherit }
-    input[type=number], select, option { background: #fff; color: #000 }
+    input, select { box-sizing: border-box; min-height: 28px; min-width: 0;
+      font: inherit; color: inherit; background: var(--paper) }
+    option { background: #fff; color: #000 }
     [type=range] { flex: 1 }
     [type=number] { width: 9em }
     svg { display: block; width: 100%; height: 250px; margin: .5em 0; font-size: 13px }
     path, circle { fill: none; stroke: currentColor; stroke-width: 2.5 }
-    text { fill: currentColor; paint-order: stroke; stroke-width: 4;
-      stroke: var(--pst-color-background, var(--jp-layout-color0, Canvas)) }
+    text { fill: currentColor; stroke: var(--paper); stroke-width: 4; paint-order: stroke }
     th, td { padding: 0 .8em 0 0; font-weight: normal; text-align: left }
     [scope=row] { white-space: nowrap }
     td { font: 13px monospace; overflow-wrap: anywhere }
@@ -200,7 +201,8 @@ customElements.get("loss-explorer") || (() => {
   const part = (a, b) => a && a * log(a / b);
   customElements.define("divergence-explorer", class extends Explorer {
     alt = "The cross-entropy against q: the entropy of p is its floor. The numbers at the mark are in the table.";
-    table = [["part", "nats"], ["entropy H(p)", "floor"], ["divergence KL(p ‖ q)", "gap"], ["cross-entropy H(p, q)", "line"]];
+    table = [["part", "nats"],
+      ["entropy H(p)", "floor"], ["divergence KL(p ‖ q)", "gap"], ["cross-entropy H(p, q)", "line"]];
 
     controls({ p, q }) {
       return slider("p", p) + slider("q", q);
