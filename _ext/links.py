@@ -1,0 +1,98 @@
+"""Sphinx extension: link a chapter's words to where they are explained, and the helpers to the chapters that explain them.
+
+The notebooks stay plain text: the first use of each term of the glossary, and each helper that a chapter names, become links
+when a page is written; below each helper stand the chapters that name it.
+"""
+
+import re
+from collections.abc import Iterator
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.nodes import make_refnode
+
+REFERENCE = "chapters/helpers-reference"
+HELPER = re.compile(r"(?:helpers\.)?([a-z]+\.\w+)")
+NO_PROSE = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.math, addnodes.pending_xref)
+
+
+def ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Yield what a node stands in, from the inside."""
+    while node := node.parent:
+        yield node
+
+
+class Links(SphinxPostTransform):
+    """Make the links of one page."""
+
+    default_priority = 500
+
+    def run(self, **options: object) -> None:
+        """Link the helpers from a chapter, or the chapters from the helpers."""
+        self.helpers = self.env.get_domain("py").objects
+        if self.env.docname == REFERENCE:
+            self.link_chapters()
+        elif self.is_chapter(self.env.docname):
+            self.link_helpers()
+            self.link_terms()
+
+    def is_chapter(self, page: str) -> bool:
+        return self.env.doc2path(page).endswith(".ipynb")
+
+    def link(self, page: str, place: str, *words: nodes.Node) -> nodes.reference:
+        return make_refnode(self.app.builder, self.env.docname, page, place, list(words))
+
+    def link_helpers(self) -> None:
+        for literal in list(self.document.findall(nodes.literal)):
+            name = HELPER.match(literal.astext())
+            helper = name and self.helpers.get(f"helpers.{name[1]}")
+            if helper and not any(isinstance(node, NO_PROSE) for node in ancestors(literal)):
+                literal.replace_self(self.link(helper.docname, helper.node_id, literal.deepcopy()))
+
+    def link_terms(self) -> None:
+        objects = self.env.get_domain("std").objects
+        terms = {name: place for (kind, name), place in objects.items() if kind == "term"}
+        for text in list(self.document.findall(nodes.Text)):
+            around = list(ancestors(text))
+            if not any(isinstance(node, nodes.paragraph) for node in around) or any(isinstance(node, NO_PROSE) for node in around):
+                continue
+            pieces, left = [], str(text)
+            while terms and (use := first_use(terms, left)):
+                page, place = terms.pop(" ".join(use[1].lower().split()))
+                word = nodes.inline("", use[0], classes=["term"])
+                pieces += [nodes.Text(left[: use.start()]), self.link(page, place, word)]
+                left = left[use.end() :]
+            if pieces:
+                text.parent.replace(text, [*pieces, nodes.Text(left)])
+
+    def link_chapters(self) -> None:
+        numbers = self.env.toc_secnumbers
+        chapters = sorted(filter(self.is_chapter, self.env.found_docs), key=lambda page: numbers[page][""])
+        doctrees = {page: self.env.get_doctree(page) for page in chapters}
+        prose = {page: [node.astext() for node in tree.findall(nodes.literal)] for page, tree in doctrees.items()}
+        code = {page: [node.astext() for node in tree.findall(nodes.literal_block)] for page, tree in doctrees.items()}
+        for entry in self.document.findall(addnodes.desc):
+            name = entry[0]["ids"][0].removeprefix("helpers.")
+            uses = re.compile(rf"\b{re.escape(name)}\b")
+            for texts in (prose, code):  # where it is only used, not named, the code tells
+                pages = [page for page in chapters if any(map(uses.search, texts[page]))]
+                if pages:
+                    links = [self.link(page, "", self.env.titles[page][0].deepcopy()) for page in pages]
+                    separated = [node for link in links for node in (nodes.Text(", "), link)][1:]
+                    entry[-1] += nodes.paragraph("", "In the chapters: ", *separated)
+                    break
+
+
+def first_use(terms: dict[str, tuple[str, str]], text: str) -> re.Match | None:
+    """Find the first of some terms in a text, in the singular or plural; of those that begin alike, the longest."""
+    names = (r"\s+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True))
+    return re.search(rf"(?<![\w-])({'|'.join(names)})s?(?![\w-])", text, re.IGNORECASE)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx."""
+    app.add_post_transform(Links)
+    app.connect("env-updated", lambda app, env: [REFERENCE])  # its links depend on every chapter
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
