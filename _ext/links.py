@@ -5,7 +5,6 @@ when a page is written; below each helper stand the chapters that name it.
 """
 
 import re
-from collections.abc import Iterator
 
 from docutils import nodes
 from sphinx import addnodes
@@ -15,13 +14,17 @@ from sphinx.util.nodes import make_refnode
 
 REFERENCE = "chapters/helpers-reference"
 HELPER = re.compile(r"(?:helpers\.)?([a-z]+\.\w+)")
-NO_PROSE = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.math, addnodes.pending_xref)
+NO_PROSE = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.math)
 
 
-def ancestors(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Yield what a node stands in, from the inside."""
+def is_prose(node: nodes.Node) -> bool:
+    """Tell whether a node stands in a paragraph, and not in a link, a formula or code there."""
+    paragraph = False
     while node := node.parent:
-        yield node
+        if isinstance(node, NO_PROSE):
+            return False
+        paragraph |= isinstance(node, nodes.paragraph)
+    return paragraph
 
 
 class Links(SphinxPostTransform):
@@ -48,16 +51,13 @@ class Links(SphinxPostTransform):
         for literal in list(self.document.findall(nodes.literal)):
             name = HELPER.match(literal.astext())
             helper = name and self.helpers.get(f"helpers.{name[1]}")
-            if helper and not any(isinstance(node, NO_PROSE) for node in ancestors(literal)):
+            if helper and is_prose(literal):
                 literal.replace_self(self.link(helper.docname, helper.node_id, literal.deepcopy()))
 
     def link_terms(self) -> None:
         objects = self.env.get_domain("std").objects
         terms = {name: place for (kind, name), place in objects.items() if kind == "term"}
-        for text in list(self.document.findall(nodes.Text)):
-            around = list(ancestors(text))
-            if not any(isinstance(node, nodes.paragraph) for node in around) or any(isinstance(node, NO_PROSE) for node in around):
-                continue
+        for text in filter(is_prose, list(self.document.findall(nodes.Text))):
             pieces, left = [], str(text)
             while terms and (use := first_use(terms, left)):
                 page, place = terms.pop(" ".join(use[1].lower().split()))
@@ -78,7 +78,7 @@ class Links(SphinxPostTransform):
             uses = re.compile(rf"\b{re.escape(name)}\b")
             for texts in (prose, code):  # where it is only used, not named, the code tells
                 pages = [page for page in chapters if any(map(uses.search, texts[page]))]
-                if pages:
+                if pages and pages != chapters:
                     links = [self.link(page, "", self.env.titles[page][0].deepcopy()) for page in pages]
                     separated = [node for link in links for node in (nodes.Text(", "), link)][1:]
                     entry[-1] += nodes.paragraph("", "In the chapters: ", *separated)

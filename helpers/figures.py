@@ -19,6 +19,10 @@ ACCENT = "#009E73"
 INK = "#333333"
 HATCH = "#BBBBBB"
 
+# A region that is forbidden, and the ground under words that would stand on hatching or on a line.
+HATCHED = {"facecolor": "none", "edgecolor": HATCH, "hatch": "///", "linewidth": 0}
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+
 STYLE = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -74,7 +78,7 @@ def forbidden(ax: Axes, left: float, right: float, text: str) -> None:
     >>> forbidden(ax, -1000, -709.78, "exp overflows")
     >>> plt.close(fig)
     """
-    ax.axvspan(left, right, facecolor="none", edgecolor=HATCH, hatch="///", linewidth=0, zorder=0)
+    ax.axvspan(left, right, zorder=0, **HATCHED)
     ax.text(
         (left + right) / 2,
         0.5,
@@ -84,7 +88,7 @@ def forbidden(ax: Axes, left: float, right: float, text: str) -> None:
         va="center",
         fontsize="small",
         zorder=0.5,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        bbox=WHITE,
     )
 
 
