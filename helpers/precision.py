@@ -23,6 +23,7 @@ class Format(NamedTuple):
     max_exponent: int
 
 
+#: What each format of the book can hold, by its name; the chapters call the three numbers t, emin and emax.
 FORMATS = {
     "float16": Format(11, -14, 15),
     "bfloat16": Format(8, -126, 127),

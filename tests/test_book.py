@@ -16,6 +16,7 @@ from sphinxcontrib.katex import katex_version
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "_build" / "html"
 PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
+CHAPTERS = [page for page in PAGES if (ROOT / f"{page}.ipynb").is_file()]
 LOADERS = {"link": "href", "img": "src", "script": "src", "source": "src", "iframe": "src", "object": "data"}
 POINTERS = {"a": "href", **LOADERS}
 
@@ -108,6 +109,24 @@ def test_every_table_has_headers_that_say_what_they_head(page):
     for table in page.find_all("table"):
         assert table.find("th"), table
     assert not page.select("th:not([scope])")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_links_the_terms_of_the_glossary_once(chapter):
+    links = [link["href"] for link in soup(BOOK / f"{chapter}.html").select("a:has(> .term)")]
+    assert len(links) >= 2
+    assert len(set(links)) == len(links)
+    assert all(link.startswith("notation.html#term-") for link in links)
+
+
+def test_every_helper_is_linked_from_a_chapter_and_links_back():
+    linked = {link["href"] for chapter in CHAPTERS for link in soup(BOOK / f"{chapter}.html").select("article a[href]")}
+    entries = soup(BOOK / "chapters" / "helpers-reference.html").select("dl.py > dt[id]")
+    # what belongs to a class goes with it, and figures are drawn, not explained
+    helpers = [entry for entry in entries if entry["id"].count(".") == 2 and not entry["id"].startswith("helpers.figures.")]
+    assert len(helpers) > 30
+    assert [entry["id"] for entry in helpers if "In the chapters: " not in entry.find_next_sibling("dd").get_text()] == []
+    assert [entry["id"] for entry in helpers if f"helpers-reference.html#{entry['id']}" not in linked] == []
 
 
 def test_the_site_holds_no_icon_font_and_no_map_of_its_scripts():

@@ -84,11 +84,13 @@ def test_a_chapter_has_one_title_and_closes_with_the_parts_of_the_template(chapt
     assert headings(text, "h2")[-len(CLOSING_PARTS) :] == CLOSING_PARTS
 
 
-def test_a_chapter_has_two_exercises_or_more_each_with_its_solution(chapter):
-    text = "\n\n".join(sources(chapter, "markdown"))
+def test_a_chapter_has_two_or_three_exercises_each_with_its_solution_and_one_that_asks_for_a_prediction(chapter):
+    cells = sources(chapter, "markdown")
+    text = "\n\n".join(cells)
     exercises = EXERCISE.findall(text)
-    assert len(exercises) >= 2
+    assert 2 <= len(exercises) <= 3
     assert sorted(exercises) == sorted(SOLUTION.findall(text))
+    assert any(EXERCISE.search(cell) and re.search(r"\bpredict\b", cell, re.IGNORECASE) for cell in cells)
 
 
 def test_every_figure_has_a_caption_a_name_and_a_description(chapter):
