@@ -1,4 +1,4 @@
-"""No number stands in a chapter's prose that the chapter's cells don't compute or assert."""
+"""No number stands in the prose that no cell shows: the chapter's own, or any chapter's for the pages around them."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,12 @@ DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?:e[-+]?\d+)?(?![\w.]*\d)")
 NUMBER = re.compile(r"\d[\d_]*\.?\d*(?:e[-+]?\d+)?")
 
 
-def prose(chapter: Path) -> str:
-    """Return the text of a chapter without its options, links and citations."""
-    notebook = nbformat.read(chapter, as_version=4)
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+def prose(page: Path) -> str:
+    """Return the text of a page without its code, options, links and citations."""
+    if page.suffix == ".md":
+        text = re.sub(r"\A---.*?^---$|^```\{code-cell\}.*?^```$", "", page.read_text("utf8"), flags=re.DOTALL | re.MULTILINE)
+    else:
+        text = "\n".join(cell.source for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "markdown")
     text = re.sub(r"\{cite\}`[^`]*`|\]\([^)]*\)|^:\w+:.*$", " ", text, flags=re.MULTILINE)
     return re.sub(r"\s*\\cdot\s*10\^\{?(-?\d+)\}?", r"e\1", text)
 
@@ -41,3 +43,11 @@ def is_shown(number: str, shown: list[float]) -> bool:
 def test_every_decimal_of_the_prose_is_computed_or_asserted(chapter):
     shown = evidence(chapter)
     assert [number for number in DECIMAL.findall(prose(chapter)) if not is_shown(number, shown)] == []
+
+
+@pytest.mark.parametrize("page", ["index.md", "chapters/notation.md"])
+def test_every_decimal_outside_the_chapters_is_one_of_theirs(page):
+    shown = [number for chapter in CHAPTERS for number in evidence(chapter)]
+    numbers = DECIMAL.findall(prose(ROOT / page).replace("CC BY 4.0", ""))
+    assert numbers
+    assert [number for number in numbers if not is_shown(number, shown)] == []
