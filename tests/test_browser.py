@@ -149,6 +149,8 @@ def test_everyone_can_use_the_page_on_a_phone(page):
     page.set_viewport_size(PHONE)
     reveal(page)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    overlap = "number.nextElementSibling.getBoundingClientRect().right > number.getBoundingClientRect().left + 1"
+    assert page.locator(".eqno").evaluate_all(f"all => all.filter((number) => {overlap}).length") == 0
     assert not barriers(page, **NO_COLORS)
     page.set_viewport_size(DESKTOP)
 
