@@ -94,5 +94,5 @@ def first_use(terms: dict[str, tuple[str, str]], text: str) -> re.Match | None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.add_post_transform(Links)
-    app.connect("env-updated", lambda app, env: [REFERENCE])  # its links depend on every chapter
+    app.connect("env-updated", lambda app, env: env.found_docs & {REFERENCE})  # its links depend on every chapter
     return {"parallel_read_safe": True, "parallel_write_safe": True}
