@@ -13,6 +13,8 @@ from page import pruned
 from sphinx_external_toc.parsing import parse_toc_yaml
 from sphinxcontrib.katex import katex_version
 
+from helpers import exhibits
+
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "_build" / "html"
 PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
@@ -108,6 +110,14 @@ def test_every_table_has_headers_that_say_what_they_head(page):
     for table in page.find_all("table"):
         assert table.find("th"), table
     assert not page.select("th:not([scope])")
+
+
+def test_every_published_number_is_in_the_index_of_exhibits():
+    tables = [value for name, value in vars(exhibits).items() if name.isupper()]
+    published = re.findall(r"'(-?[\d.]+(?:e[-+]\d+)?|inf)'", str(tables))
+    index = soup(BOOK / "chapters" / "figures-and-exhibits.html")
+    assert len(published) > 30
+    assert set(published) <= {row.td.get_text() for row in index.select("tbody tr")}
 
 
 def test_the_site_holds_no_icon_font_and_no_map_of_its_scripts():

@@ -1,4 +1,4 @@
-"""No number stands in a chapter's prose that the chapter's cells don't compute or assert."""
+"""No number stands in the prose that a cell doesn't compute or assert."""
 
 import re
 from pathlib import Path
@@ -41,3 +41,7 @@ def is_shown(number: str, shown: list[float]) -> bool:
 def test_every_decimal_of_the_prose_is_computed_or_asserted(chapter):
     shown = evidence(chapter)
     assert [number for number in DECIMAL.findall(prose(chapter)) if not is_shown(number, shown)] == []
+
+
+def test_the_index_of_exhibits_takes_every_number_from_the_exhibits():
+    assert DECIMAL.findall((ROOT / "chapters" / "figures-and-exhibits.md").read_text(encoding="utf8")) == []
