@@ -13,6 +13,8 @@ from page import pruned
 from sphinx_external_toc.parsing import parse_toc_yaml
 from sphinxcontrib.katex import katex_version
 
+from helpers import exhibits
+
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "_build" / "html"
 PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
@@ -127,6 +129,14 @@ def test_every_helper_is_linked_from_a_chapter_and_links_back():
     assert len(helpers) > 30
     assert [entry["id"] for entry in helpers if "In the chapters: " not in entry.find_next_sibling("dd").get_text()] == []
     assert [entry["id"] for entry in helpers if f"helpers-reference.html#{entry['id']}" not in linked] == []
+
+
+def test_every_published_number_is_in_the_index_of_exhibits():
+    tables = [value for name, value in vars(exhibits).items() if name.isupper()]
+    published = re.findall(r"'(-?[\d.]+(?:e[-+]\d+)?|inf)'", str(tables))
+    index = soup(BOOK / "chapters" / "figures-and-exhibits.html")
+    assert len(published) > 30
+    assert set(published) <= {row.td.get_text() for row in index.select("tbody tr")}
 
 
 def test_the_site_holds_no_icon_font_and_no_map_of_its_scripts():

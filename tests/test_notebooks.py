@@ -24,6 +24,9 @@ MYSTNB_KEYS = {
 CLOSING_PARTS = ["In practice", "Summary", "Exercises", "Further reading"]
 EXERCISE = re.compile(r"^[`:]{3,}\{exercise(?:-start)?\}.*\n(?:(?::(?!label).*\n)*:label: *(\S+))?", re.MULTILINE)
 SOLUTION = re.compile(r"^[`:]{3,}\{solution(?:-start)?\} *(\S+)", re.MULTILINE)
+INDEX = ROOT / "chapters" / "figures-and-exhibits.md"
+SHOWN = re.compile(r'\bname"?: "?(fig-[\w-]+)|\bexplorer\.show')  # an explorer has no name
+INDEXED = re.compile(r"^ +- (?:\{numref\}`(.+)`|Explorer): ", re.MULTILINE)
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
@@ -100,6 +103,11 @@ def test_every_figure_has_a_caption_a_name_and_a_description(chapter):
             assert settings["figure"]["caption"].strip(), cell.id
             assert settings["figure"]["name"].startswith("fig-"), cell.id
             assert len(settings["image"]["alt"]) >= 40, cell.id
+
+
+def test_the_index_lists_every_figure_and_every_explorer_in_the_order_of_the_book():
+    pages = [next(ROOT.glob(f"{page}.*")).read_text(encoding="utf8") for page in parse_toc_yaml(ROOT / "_toc.yml")]
+    assert INDEXED.findall(INDEX.read_text(encoding="utf8")) == SHOWN.findall("\n".join(pages))
 
 
 def test_tensorflow_is_silenced_by_the_makefile_and_not_in_a_chapter(chapter):

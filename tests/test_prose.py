@@ -51,3 +51,7 @@ def test_every_decimal_outside_the_chapters_is_one_of_theirs(page):
     numbers = DECIMAL.findall(prose(ROOT / page).replace("CC BY 4.0", ""))
     assert numbers
     assert [number for number in numbers if not is_shown(number, shown)] == []
+
+
+def test_the_index_of_exhibits_takes_every_number_from_the_exhibits():
+    assert DECIMAL.findall((ROOT / "chapters" / "figures-and-exhibits.md").read_text(encoding="utf8")) == []
