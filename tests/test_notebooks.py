@@ -25,7 +25,7 @@ CLOSING_PARTS = ["In practice", "Summary", "Exercises", "Further reading"]
 EXERCISE = re.compile(r"^[`:]{3,}\{exercise(?:-start)?\}.*\n(?:(?::(?!label).*\n)*:label: *(\S+))?", re.MULTILINE)
 SOLUTION = re.compile(r"^[`:]{3,}\{solution(?:-start)?\} *(\S+)", re.MULTILINE)
 INDEX = ROOT / "chapters" / "figures-and-exhibits.md"
-SHOWN = re.compile(r'\bname"?: "?(fig-[\w-]+)|\bexplorer\.show')  # an explorer has no name
+SHOWN = re.compile(r'\bname"?: "?(fig-[\w-]+)|\bexplorer\.show\w*\(')  # an explorer has no name
 INDEXED = re.compile(r"^ +- (?:\{numref\}`(.+)`|Explorer): ", re.MULTILINE)
 
 
