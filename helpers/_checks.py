@@ -77,6 +77,13 @@ def positive_integer(**number: int) -> None:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
+def below_one_half(**number: float) -> None:
+    """Raise a ValueError unless the number lies in [0, 0.5)."""
+    [(name, value)] = number.items()
+    if not 0 <= value < 0.5:
+        raise ValueError(f"{name} must lie in [0, 0.5), got {value!r}")
+
+
 def finite_and_non_negative(dtype: DTypeLike, **arrays: NDArray) -> None:
     """Raise a ValueError that names the first value that is negative, NaN, or infinite in the given type, and its place."""
     for name, array in arrays.items():

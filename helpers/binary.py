@@ -12,7 +12,7 @@ only. Infinite logits give the limit of the loss, except in the naive and the ma
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers._checks import as_floats, finite_and_non_negative, in_unit_interval, same_shape
+from helpers._checks import as_floats, below_one_half, finite_and_non_negative, in_unit_interval, same_shape
 
 Floats = NDArray[np.floating]
 
@@ -73,7 +73,8 @@ def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: b
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 where 1 absorbs ``e^-x``,
+        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 for a right
+        answer whose digits 1 or ``x`` absorbs,
         NaN for infinite logits.
 
     Raises
@@ -99,7 +100,7 @@ def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: b
 
 
 def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
-    """Sigmoid cross-entropy by the form that TensorFlow documents and, but for two details, computes.
+    """Sigmoid cross-entropy by the form that TensorFlow computes; its documentation writes ``log(1 + …)`` for ``log1p``.
 
     ``L = max(x, 0) - x z + log1p(e^-|x|)``
 
@@ -250,7 +251,7 @@ def weighted_cross_entropy_with_logits(
     with np.errstate(all="ignore"):
         q = q.astype(x.dtype, copy=False)
         shared = np.log1p(np.exp(-np.abs(x)))  # what softplus(x) and softplus(-x) have in common
-        loss = (np.maximum(x, 0) + shared) * (1 - z) + (-np.minimum(x, 0) + shared) * z * q
+        loss = (np.maximum(x, 0) + shared) * (1 - z) + (np.maximum(-x, 0) + shared) * z * q
         if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit costs nothing where its label has no weight
             loss = np.where(np.isinf(x) & np.isnan(loss) & ~np.isnan(z), 0, loss)
         return loss.astype(dtype, copy=False)[()]
@@ -414,10 +415,9 @@ def binary_crossentropy(
     if check_labels:
         in_unit_interval(labels=z)
     in_unit_interval(probabilities=p)
-    if not 0 <= epsilon < 0.5:
-        raise ValueError(f"epsilon must lie in [0, 0.5), got {epsilon!r}")
+    below_one_half(epsilon=epsilon)
     with np.errstate(all="ignore"):
-        p = np.clip(p, p.dtype.type(epsilon), p.dtype.type(1 - epsilon))  # 1 - epsilon first, then rounded to the type
+        p = np.clip(p, epsilon, 1 - epsilon)  # 1 - epsilon first, then both are rounded to the type
         return -(z * np.log(p) + (1 - z) * np.log(1 - p))
 
 

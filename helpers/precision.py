@@ -187,7 +187,8 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
     """Return the relative error of a computed number, in units of a type's eps.
 
     ``|computed - exact| / (|exact| eps)`` with ``eps = 2^(1-t)``, the distance from 1 to the next number of the type.
-    A result rounded correctly is at most half an eps off; a result with no correct digit is 1 / eps or more off.
+    A result rounded correctly is at most half an eps off, a result of 0 is 1 / eps off, and above 0.1 / eps no digit is
+    right.
 
     Parameters
     ----------

@@ -172,5 +172,3 @@ NON_NEGATIVE = Derivation(
         Step(sp.Max(x, 0) * (1 - z) + sp.Max(-x, 0) * z + _softplus_of_minus_abs, "collect each sign"),
     ),
 )
-
-DERIVATIONS = (PUBLISHED, NEGATIVE_LOGITS, JOINED, NON_NEGATIVE)

@@ -584,3 +584,21 @@ def test_a_row_of_zeros_is_nan_dense_and_uniform_sparse_as_in_keras():
     assert np.isnan(categorical_crossentropy([1, 0, 0], zeros))
     assert np.isnan(keras.ops.categorical_crossentropy(np.float32([1, 0, 0]), zeros))
     np.testing.assert_allclose(sparse_categorical_crossentropy(0, zeros), np.log(3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [-1e-7, 0.5, 2, np.nan])
+def test_an_epsilon_that_leaves_no_interval_is_refused_by_name(epsilon):
+    with pytest.raises(ValueError, match=rf"epsilon must lie in \[0, 0\.5\), got {epsilon}"):
+        categorical_crossentropy([0, 1], [0.5, 0.5], epsilon=epsilon)
+    with pytest.raises(ValueError, match=rf"epsilon must lie in \[0, 0\.5\), got {epsilon}"):
+        sparse_categorical_crossentropy(1, [0.5, 0.5], epsilon=epsilon)
+
+
+@wide_dtypes
+def test_the_bound_holds_for_a_vocabulary(dtype):
+    """The bounds leave the additions of C terms out of account: NumPy adds in pairs."""
+    for scale in (0.1, 3):
+        x = np.random.default_rng(0).normal(0, scale, (2, 50_257)).astype(dtype)
+        for y in (0, int(x[0].argmax())):
+            exact = np.array([exact_softmax_cross_entropy(y, row) for row in x])
+            assert np.all(error_in_eps(sparse(np.full(2, y), x), exact, dtype) <= allowance(x))

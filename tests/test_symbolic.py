@@ -7,10 +7,12 @@ import pytest
 import sympy as sp
 from sympy.parsing.sympy_parser import parse_expr
 
+from helpers import symbolic
 from helpers.exhibits import SIGMOID_TABLE
 from helpers.precision import EXACT, exact_sigmoid_cross_entropy
-from helpers.symbolic import DERIVATIONS, JOINED, PUBLISHED, Derivation, DerivationError, differences, sigma, x, z
+from helpers.symbolic import JOINED, PUBLISHED, Derivation, DerivationError, differences, sigma, x, z
 
+DERIVATIONS = [value for value in vars(symbolic).values() if isinstance(value, Derivation)]
 PRINTED = SIGMOID_TABLE["printed_derivation"]
 WITHOUT_ITS_BRACKET = 3
 ALL_STEPS = [
