@@ -251,7 +251,8 @@ def weighted_cross_entropy_with_logits(
     with np.errstate(all="ignore"):
         q = q.astype(x.dtype, copy=False)
         shared = np.log1p(np.exp(-np.abs(x)))  # what softplus(x) and softplus(-x) have in common
-        loss = (np.maximum(x, 0) + shared) * (1 - z) + (np.maximum(-x, 0) + shared) * z * q
+        # -min(x, 0) is relu(-x) with an array less in memory.
+        loss = (np.maximum(x, 0) + shared) * (1 - z) + (-np.minimum(x, 0) + shared) * z * q
         if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit costs nothing where its label has no weight
             loss = np.where(np.isinf(x) & np.isnan(loss) & ~np.isnan(z), 0, loss)
         return loss.astype(dtype, copy=False)[()]
