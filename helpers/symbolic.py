@@ -155,19 +155,19 @@ NEGATIVE_LOGITS = Derivation(
 _softplus_of_minus_abs = sp.log(1 + sp.exp(-sp.Abs(x)))
 
 #: Both branches in one formula, which is TensorFlow's.
-JOINED = Derivation(
-    "the joined form",
+MAX_ABS = Derivation(
+    "the max/abs form",
     (
         Step(x - x * z + _log_1p, "where the first derivation ends"),
         Step(sp.Max(x, 0) - x * z + _softplus_of_minus_abs, "each sign of the logit takes its own branch"),
     ),
 )
 
-#: The joined form with its cancellation taken out. Every term is at least 0 for labels in [0, 1].
+#: The max/abs form with its cancellation taken out. Every term is at least 0 for labels in [0, 1].
 NON_NEGATIVE = Derivation(
     "the sum of non-negative terms",
     (
-        Step(sp.Max(x, 0) - x * z + _softplus_of_minus_abs, "the joined form"),
+        Step(sp.Max(x, 0) - x * z + _softplus_of_minus_abs, "the max/abs form"),
         Step(sp.Max(x, 0) - (sp.Max(x, 0) - sp.Max(-x, 0)) * z + _softplus_of_minus_abs, "split the logit by its sign"),
         Step(sp.Max(x, 0) * (1 - z) + sp.Max(-x, 0) * z + _softplus_of_minus_abs, "collect each sign"),
     ),

@@ -10,7 +10,7 @@ from sympy.parsing.sympy_parser import parse_expr
 from helpers import symbolic
 from helpers.exhibits import SIGMOID_TABLE
 from helpers.precision import EXACT, exact_sigmoid_cross_entropy
-from helpers.symbolic import JOINED, PUBLISHED, Derivation, DerivationError, differences, sigma, x, z
+from helpers.symbolic import MAX_ABS, PUBLISHED, Derivation, DerivationError, differences, sigma, x, z
 
 DERIVATIONS = [value for value in vars(symbolic).values() if isinstance(value, Derivation)]
 PRINTED = SIGMOID_TABLE["printed_derivation"]
@@ -51,7 +51,7 @@ def test_a_slip_is_found_at_its_step_and_named(derivation, number):
 
 @pytest.mark.parametrize(("wrong_side", "sign"), [("x < 0", -1), ("x > 0", 1)])
 def test_a_slip_for_one_sign_of_the_logit_alone_is_found_there(wrong_side, sign):
-    slipped = with_step(JOINED, 1, lambda expression: expression + sp.Max(sign * x, 0))
+    slipped = with_step(MAX_ABS, 1, lambda expression: expression + sp.Max(sign * x, 0))
     with pytest.raises(DerivationError, match=rf"they differ by -p for {wrong_side}$"):
         slipped.verify()
 
