@@ -56,16 +56,20 @@ class Links(SphinxPostTransform):
 
     def link_terms(self) -> None:
         objects = self.env.get_domain("std").objects
-        terms = {name: place for (kind, name), place in objects.items() if kind == "term"}
+        terms = {plain(name): place for (kind, name), place in objects.items() if kind == "term"}
+        longest_first = sorted(terms, key=len, reverse=True)
+        names = (r"\s+".join(map(re.escape, name.split())) for name in longest_first)
+        uses = re.compile(rf"(?<![\w-])({'|'.join(names)})s?(?![\w-])")
         for text in filter(is_prose, list(self.document.findall(nodes.Text))):
-            pieces, left = [], str(text)
-            while terms and (use := first_use(terms, left)):
-                page, place = terms.pop(" ".join(use[1].lower().split()))
-                word = nodes.inline("", use[0], classes=["term"])
-                pieces += [nodes.Text(left[: use.start()]), self.link(page, place, word)]
-                left = left[use.end() :]
+            pieces, end = [], 0
+            for use in uses.finditer(plain(text)):
+                target = terms.pop(" ".join(use[1].split()), None)
+                if target:  # not linked yet
+                    word = nodes.inline("", text[use.start() : use.end()], classes=["term"])
+                    pieces += [nodes.Text(text[end : use.start()]), self.link(*target, word)]
+                    end = use.end()
             if pieces:
-                text.parent.replace(text, [*pieces, nodes.Text(left)])
+                text.parent.replace(text, [*pieces, nodes.Text(text[end:])])
 
     def link_chapters(self) -> None:
         numbers = self.env.toc_secnumbers
@@ -85,10 +89,9 @@ class Links(SphinxPostTransform):
                     break
 
 
-def first_use(terms: dict[str, tuple[str, str]], text: str) -> re.Match | None:
-    """Find the first of some terms in a text, in the singular or plural; of those that begin alike, the longest."""
-    names = (r"\s+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True))
-    return re.search(rf"(?<![\w-])({'|'.join(names)})s?(?![\w-])", text, re.IGNORECASE)
+def plain(text: str) -> str:
+    """Return a text in lower case, with the apostrophes of a typewriter."""
+    return text.lower().replace("’", "'")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""One look for the book's figures: naive is vermilion, stable is blue, a library is grey, forbidden regions are hatched."""
+"""One look for the book's figures: naive is vermilion, stable is blue, a library is gray, forbidden regions are hatched."""
 
 import sys
 from collections.abc import Mapping
