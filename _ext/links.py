@@ -75,13 +75,15 @@ class Links(SphinxPostTransform):
         numbers = self.env.toc_secnumbers
         chapters = sorted(filter(self.is_chapter, self.env.found_docs), key=lambda page: numbers[page][""])
         doctrees = {page: self.env.get_doctree(page) for page in chapters}
-        prose = {page: [node.astext() for node in tree.findall(nodes.literal)] for page, tree in doctrees.items()}
-        code = {page: [node.astext() for node in tree.findall(nodes.literal_block)] for page, tree in doctrees.items()}
+        prose, code = (
+            {page: "\n".join(node.astext() for node in tree.findall(kind)) for page, tree in doctrees.items()}
+            for kind in (nodes.literal, nodes.literal_block)
+        )
         for entry in self.document.findall(addnodes.desc):
             name = entry[0]["ids"][0].removeprefix("helpers.")
             uses = re.compile(rf"\b{re.escape(name)}\b")
             for texts in (prose, code):  # where it is only used, not named, the code tells
-                pages = [page for page in chapters if any(map(uses.search, texts[page]))]
+                pages = [page for page in chapters if uses.search(texts[page])]
                 if pages and pages != chapters:
                     links = [self.link(page, "", self.env.titles[page][0].deepcopy()) for page in pages]
                     separated = [node for link in links for node in (nodes.Text(", "), link)][1:]
