@@ -28,6 +28,11 @@ def chapter(uri: str) -> str:
 class Worker(ExecutionWorkerLocalMProc):
     """Says when a chapter starts; errors are reported once, by the executor."""
 
+    def __call__(self, data: ProcessData) -> tuple[int, str]:
+        status, uri = super().__call__(data)
+        # 2: not a cell failed but what runs them, as when two kernels are given the same port at once. It is tried again.
+        return super().__call__(data) if status == 2 else (status, uri)
+
     def log_info(self, msg: str) -> None:
         event, _, uri = msg.partition(": ")
         if event == "Executing":

@@ -137,6 +137,18 @@ def test_an_unplanned_warning_a_dead_reference_and_a_broken_formula_fail_the_bui
     assert pages(project) == before
 
 
+@pytest.mark.parametrize(("deaths", "code"), [(1, 0), (2, 1)])
+def test_a_kernel_that_dies_is_started_once_more(tmp_path, deaths, code):
+    die = "open(f'deaths/{os.getpid()}', 'x').close()\n    os._exit(1)"
+    cell = f"import os\n\nif len(os.listdir('deaths')) < {deaths}:\n    {die}"
+    write_chapter(tmp_path / "one.ipynb", new_code_cell(cell))
+    (tmp_path / "deaths").mkdir()
+    command = [sys.executable, ROOT / "_ext" / "run_chapters.py", "cache", "one.ipynb"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == code, run.stderr
+    assert ("the kernel died" in run.stderr) == (code == 1)
+
+
 def test_who_publishes_the_book_gives_its_pages_buttons_that_run_a_chapter(project, builds, page):
     services = ("mybinder.org/v2/gh/someone/losses/main", "colab.research.google.com/github/someone/losses/blob/main")
     assert not [service for service in services if service in page.read_text(encoding="utf8")]
