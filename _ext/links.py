@@ -84,7 +84,7 @@ class Links(SphinxPostTransform):
             uses = re.compile(rf"\b{re.escape(name)}\b")
             for texts in (prose, code):  # where it is only used, not named, the code tells
                 pages = [page for page in chapters if uses.search(texts[page])]
-                if pages and pages != chapters:
+                if pages and pages != chapters:  # what every chapter uses, none explains
                     links = [self.link(page, "", self.env.titles[page][0].deepcopy()) for page in pages]
                     separated = [node for link in links for node in (nodes.Text(", "), link)][1:]
                     entry[-1] += nodes.paragraph("", "In the chapters: ", *separated)
