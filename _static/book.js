@@ -3,29 +3,37 @@
 
 // What is wider than its column scrolls, and a keyboard can scroll only what it can reach.
 const markScrollers = () => {
-  for (const box of document.querySelectorAll("pre, .katex-display, .cell_output > .output, .pst-scrollable-table-container")) {
+  for (const box of document.querySelectorAll("pre, .katex-display, .cell_output, .table-wrapper")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   }
 };
 addEventListener("resize", markScrollers);
 addEventListener("toggle", markScrollers, true); // what was folded had no width
-addEventListener("load", () => document.fonts.ready.then(() => setTimeout(markScrollers))); // the theme marks some, first
+addEventListener("load", () => document.fonts.ready.then(markScrollers));
+
+// The theme's drawers open by labels of hidden boxes, which a keyboard does not reach: make buttons of the labels.
+for (const label of document.querySelectorAll(".nav-overlay-icon, .toc-overlay-icon")) {
+  const button = document.createElement("button");
+  button.className = label.className;
+  button.ariaLabel = label.htmlFor === "__toc" ? "On this page" : "Chapters";
+  button.append(...label.childNodes);
+  button.addEventListener("click", () => document.getElementById(label.htmlFor).click());
+  label.replaceWith(button);
+}
+addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") for (const box of document.querySelectorAll(".sidebar-toggle")) box.checked = false;
+});
 
 // A page on a disk may not read the others, from which the search would quote.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
-// On paper nothing is dark, and no solution is folded.
-let afterPrint = [];
+// On paper no solution is folded.
+let unfolded = [];
 addEventListener("beforeprint", () => {
-  const page = document.documentElement.dataset;
-  const { theme } = page;
-  const boxes = document.querySelectorAll("details.admonition:not(.hide, [open])");
-  page.theme = "light";
-  for (const box of boxes) box.open = true;
-  afterPrint = () => {
-    page.theme = theme;
-    for (const box of boxes) box.open = false;
-  };
+  unfolded = [...document.querySelectorAll("details.admonition:not(.hide, [open])")];
+  for (const box of unfolded) box.open = true;
 });
-addEventListener("afterprint", () => afterPrint());
+addEventListener("afterprint", () => {
+  for (const box of unfolded) box.open = false;
+});

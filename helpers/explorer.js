@@ -73,7 +73,7 @@ customElements.get("loss-explorer") || (() => {
   const showError = v => v < 1000 ? `${+v.toPrecision(2)}` : isFinite(v) ? v.toExponential(1).replace("+", "") : "inf";
 
   const STYLE = `
-    :host { --paper: var(--pst-color-background, var(--jp-layout-color0, transparent));
+    :host { --paper: var(--color-background-primary, var(--jp-layout-color0, transparent));
       display: block; max-width: 38em; padding: 3px; font-size: 15px; line-height: 1.6 }
     div, label { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .8em }
     label { flex: 1 10em }
