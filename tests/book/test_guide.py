@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-GUIDE = Path(__file__).parents[1] / "chapters" / "why-is-my-loss-nan.ipynb"
+GUIDE = Path(__file__).parents[2] / "chapters" / "why-is-my-loss-nan.ipynb"
 CELLS = nbformat.read(GUIDE, as_version=4).cells
 HEADING = re.compile(r"\A\(guide-(\w+)\)=\n### ([A-Z]\d): (.+)", re.MULTILINE)
 PARTS = ["Cause", "Cure", "Threads"]

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VENV = Path(sys.prefix)
 IGNORED = (ROOT / ".gitignore").read_text(encoding="utf8").replace("/", "").splitlines()
 

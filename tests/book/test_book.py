@@ -15,7 +15,7 @@ from sphinxcontrib.katex import katex_version
 
 from helpers import exhibits
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "_build" / "html"
 PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
 CHAPTERS = [page for page in PAGES if (ROOT / f"{page}.ipynb").is_file()]
