@@ -12,7 +12,14 @@ only. Infinite logits give the limit of the loss, except in the naive and the ma
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from helpers._checks import as_floats, below_one_half, finite_and_non_negative, in_unit_interval, same_shape
+from helpers._checks import (
+    as_floats,
+    below_one_half,
+    finite_and_non_negative,
+    in_unit_interval,
+    one_number,
+    same_shape,
+)
 
 Floats = NDArray[np.floating]
 
@@ -284,9 +291,9 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     Raises
     ------
     ValueError
-        If the shapes differ, a label lies outside [0, 1], or gamma is an array, negative, infinite or NaN.
+        If the shapes differ, a label lies outside [0, 1], or gamma is negative, infinite or NaN.
     TypeError
-        If an argument holds anything but booleans, integers, float16, float32 or float64.
+        If labels or logits hold anything but booleans, integers, float16, float32 or float64, or gamma is not one number.
 
     Examples
     --------
@@ -303,9 +310,8 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     """
     z, x = _labels_and_logits(labels, logits, check_labels=True)
     dtype, z, x = x.dtype, _widened(z), _widened(x)
+    one_number(gamma=gamma)
     (power,) = as_floats(gamma=gamma)
-    if power.ndim:
-        raise ValueError(f"gamma must be one number, got an array of the shape {power.shape}")
     finite_and_non_negative(x.dtype, gamma=power)
     with np.errstate(all="ignore"):
         loss = sigmoid_cross_entropy_with_logits(z, x)
@@ -397,7 +403,8 @@ def binary_crossentropy(
     ValueError
         If the shapes differ, a label or a probability lies outside [0, 1], or epsilon outside [0, 0.5).
     TypeError
-        If an argument holds anything but booleans, integers, float16, float32 or float64.
+        If labels or probabilities hold anything but booleans, integers, float16, float32 or float64, or epsilon is not one
+        number.
 
     Examples
     --------
@@ -416,7 +423,7 @@ def binary_crossentropy(
     if check_labels:
         in_unit_interval(labels=z)
     in_unit_interval(probabilities=p)
-    below_one_half(epsilon=epsilon)
+    epsilon = below_one_half(epsilon=epsilon)
     with np.errstate(all="ignore"):
         p = np.clip(p, epsilon, 1 - epsilon)  # 1 - epsilon first, then both are rounded to the type
         return -(z * np.log(p) + (1 - z) * np.log(1 - p))

@@ -13,6 +13,7 @@ is not proved to fit beside them, as NumPy adds in pairs; the tests hold every b
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,7 @@ from helpers._checks import (
     as_floats,
     below_one_half,
     in_unit_interval,
+    is_integer,
     non_negative,
     positive_integer,
     same_shape,
@@ -287,7 +289,8 @@ def sparse_softmax_cross_entropy_with_logits(
     ValueError
         If the shapes don't match, a label is out of range, there is no class axis, or no class on it.
     TypeError
-        If the labels are not integers, or the logits hold anything but booleans, integers, float16, float32 or float64.
+        If the labels or the one to ignore are not integers, or the logits hold anything but booleans, integers, float16,
+        float32 or float64.
 
     Examples
     --------
@@ -343,7 +346,8 @@ def categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, eps
         If the shapes differ, a label or a probability lies outside [0, 1], epsilon outside [0, 0.5), there is no class
         axis, or no class on it.
     TypeError
-        If an argument holds anything but booleans, integers, float16, float32 or float64.
+        If labels or probabilities hold anything but booleans, integers, float16, float32 or float64, or epsilon is not one
+        number.
 
     Examples
     --------
@@ -358,7 +362,7 @@ def categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, eps
     same_shape(labels=w, probabilities=p)
     in_unit_interval(labels=w)
     _are_probabilities(p)
-    below_one_half(epsilon=epsilon)
+    epsilon = below_one_half(epsilon=epsilon)
     with np.errstate(all="ignore"):
         p = p / p.sum(axis=-1, keepdims=True)
         p = np.clip(p, epsilon, 1 - epsilon)
@@ -393,8 +397,8 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
         If the shapes don't match, a label is out of range, a probability lies outside [0, 1], epsilon outside [0, 0.5),
         there is no class axis, or no class on it.
     TypeError
-        If the labels are not integers, or the probabilities hold anything but booleans, integers, float16, float32 or
-        float64.
+        If the labels are not integers, the probabilities hold anything but booleans, integers, float16, float32 or float64,
+        or epsilon is not one number.
 
     Examples
     --------
@@ -413,7 +417,7 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
     _are_probabilities(p)
     y = as_class_indices(labels, p.shape[-1])
     _one_label_a_row(y, probabilities=p)
-    below_one_half(epsilon=epsilon)
+    epsilon = below_one_half(epsilon=epsilon)
     with np.errstate(all="ignore"):
         x = np.log(np.clip(p, epsilon, 1 - epsilon))
         x -= x.max(axis=-1, keepdims=True)
@@ -489,7 +493,7 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
     ValueError
         If the shapes differ, or a rest is negative.
     TypeError
-        If a pair holds anything but booleans, integers, float16, float32 or float64.
+        If left or right is no pair, or holds anything but booleans, integers, float16, float32 or float64.
 
     Examples
     --------
@@ -504,7 +508,8 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
     ----------
     Milakov and Gimelshein, Online normalizer calculation for softmax, arXiv:1805.02867, 2018, with ``s = 1 + r``.
     """
-    (m, r), (other_m, other_r) = left, right
+    m, r = _two_of(left, "left must be a pair (m, r)")
+    other_m, other_r = _two_of(right, "right must be a pair (m, r)")
     m, r, other_m, other_r = as_floats(m=m, r=r, other_m=other_m, other_r=other_r)
     for name, array in {"r": r, "other_m": other_m, "other_r": other_r}.items():
         same_shape(**{"m": m, name: array})
@@ -547,7 +552,7 @@ def streaming_softmax_cross_entropy(
     ValueError
         If a class is missing or comes twice, the shapes don't match, a label is out of range, or a block has no class.
     TypeError
-        If the labels are not integers, or a block is no such pair.
+        If the labels or the one to ignore are not integers, or blocks is no iterable of such pairs.
 
     Examples
     --------
@@ -565,6 +570,8 @@ def streaming_softmax_cross_entropy(
     on a GPU, and go on to the gradient.
     """
     positive_integer(classes=classes)
+    if not isinstance(blocks, Iterable):
+        raise TypeError(f"blocks must be an iterable of pairs, got {type(blocks).__name__}")
     y = as_class_indices(labels, classes, ignore_label=ignore_label)
     m, r, x_y = (np.full(y.shape, value, np.float16) for value in (-np.inf, 0, -np.inf))  # each block's type is wider
     end = 0
@@ -582,12 +589,17 @@ def streaming_softmax_cross_entropy(
         return np.where(y == ignore_label, 0, loss).astype(x_y.dtype, copy=False)[()]
 
 
-def _first_class_and_logits(block: tuple[int, ArrayLike]) -> tuple[int, Floats]:
+def _two_of(pair: Iterable[Any], must: str) -> tuple[Any, Any]:
     try:
-        start, logits = block
+        first, second = pair
     except (TypeError, ValueError):
-        raise TypeError(f"blocks must hold pairs of a first class and logits, got {type(block).__name__}") from None
-    if not isinstance(start, int | np.integer):
+        raise TypeError(f"{must}, got {type(pair).__name__}") from None
+    return first, second
+
+
+def _first_class_and_logits(block: tuple[int, ArrayLike]) -> tuple[int, Floats]:
+    start, logits = _two_of(block, "blocks must hold pairs of a first class and logits")
+    if not is_integer(start):
         raise TypeError(f"blocks must name their first class by an integer, got {type(start).__name__}")
     return start, _logits(logits)
 
