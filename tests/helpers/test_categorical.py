@@ -156,6 +156,29 @@ def test_a_tie_for_the_largest_is_left_out_of_the_sum_once():
     np.testing.assert_allclose(sparse([0, 2, 4], np.zeros((3, 5))), np.log(5), rtol=1e-15)  # the digits of float64
 
 
+@pytest.mark.parametrize(
+    ("row", "label", "epsilon", "expected", "sparse_expected"),
+    [
+        ([0.5, 0.89, 0.6], 1, 1e-7, np.log(1.99 / 0.89), np.log(1.99 / 0.89)),  # each divides by the sum
+        ([0, 1, 0], 0, 1e-7, -np.log(1e-7), np.log((1 + 1e-7) / 1e-7)),  # one after, one before the clip
+        ([0, 1, 0], 1, 1e-7, -np.log(1 - 1e-7), np.log((1 + 1e-7) / (1 - 1e-7))),
+        ([0, 1, 0], 0, 0.25, np.log(4), np.log(5)),
+        ([0, 1, 0], 1, 0.25, np.log(4 / 3), np.log(5 / 3)),
+        ([0, 0, 0], 0, 1e-7, NAN, np.log(3)),
+    ],
+)
+def test_known_losses_of_probabilities(row, label, epsilon, expected, sparse_expected):
+    rtol = 1e-8  # 2e-7 is what remains of numbers near 1, which float64 rounds by 1e-16
+    ours = categorical_crossentropy(one_hot(label, 3), row, epsilon=epsilon)
+    np.testing.assert_allclose(ours, expected, rtol=rtol)
+    np.testing.assert_allclose(sparse_categorical_crossentropy(label, row, epsilon=epsilon), sparse_expected, rtol=rtol)
+
+
+def test_the_loss_of_probabilities_is_linear_in_the_labels():
+    row, weights = [0.2, 0.3, 0.5], [0.5, 0.25, 0.0]
+    np.testing.assert_allclose(categorical_crossentropy(weights, row), -np.dot(weights, np.log(row)), rtol=1e-15)
+
+
 # --- algebra ---
 
 

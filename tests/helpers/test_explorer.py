@@ -4,6 +4,7 @@ import gzip
 import re
 
 import numpy as np
+import pytest
 
 from helpers import explorer
 
@@ -12,8 +13,9 @@ def test_the_script_is_small():
     assert len(gzip.compress(explorer.SCRIPT.encode())) <= 5 * 1024
 
 
-def test_no_instance_can_end_its_script_early():
-    assert len(re.findall("</script", explorer.show().html)) == 1
+@pytest.mark.parametrize("figure", [explorer.show(), explorer.show_divergence()])
+def test_an_explorer_ends_its_script_once(figure):
+    assert len(re.findall("</script", figure._repr_html_())) == 1
 
 
 def test_numpy_scalars_are_numbers():
