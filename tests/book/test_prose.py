@@ -1,13 +1,14 @@
 """No number stands in the prose that no cell shows: the chapter's own, or any chapter's for the pages around them."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+(?:e[-+]?\d+)?(?![\w.]*\d)")
 NUMBER = re.compile(r"\d[\d_]*\.?\d*(?:e[-+]?\d+)?")
@@ -23,6 +24,7 @@ def prose(page: Path) -> str:
     return re.sub(r"\s*\\cdot\s*10\^\{?(-?\d+)\}?", r"e\1", text)
 
 
+@cache
 def evidence(chapter: Path) -> list[float]:
     """Return every number of a chapter's code, hidden cells included, and of what its cells printed."""
     notebook = nbformat.read(chapter, as_version=4)
