@@ -1,7 +1,4 @@
-"""Sphinx extension: link a chapter's terms to the glossary and its helpers to their reference, and these to the chapters.
-
-The links are made when a page is written, so that the notebooks stay plain text.
-"""
+"""Sphinx extension: when a page is written, link its terms to the glossary, and helpers to chapters and back."""
 
 import re
 
