@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from numpy.lib.introspect import opt_func_info
 
 from helpers import binary, categorical, information
+from helpers.categorical import largest_and_rest, merge_largest_and_rest
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy
 
 RECORD = json.loads((Path(__file__).parents[2] / "benchmarks" / "exhaustive.json").read_text())
@@ -402,7 +403,7 @@ def test_softmax_stays_within_its_bound(dtype):
 def test_slope_at_the_label_stays_within_its_bound(dtype):
     m, worst = model(dtype), 0
     for row, exact in exact_rows(dtype):
-        _, r = categorical.largest_and_rest(row)
+        _, r = largest_and_rest(row)
         bound = slope_at_the_label(m, row.size, exact.spread)
         worst = max(worst, share(r / (1 + r), exact.rest / (1 + exact.rest), bound, m))
     assert 0.1 < worst <= 1
@@ -417,7 +418,7 @@ def test_a_merge_adds_no_more_than_its_bound(dtype, data):
     (m1, r1), (m2, r2) = ((EXACT.mpf(float(a)), EXACT.mpf(float(b))) for a, b in (left, right))
     top, gap = max(m1, m2), abs(m1 - m2)
     exact = r1 * EXACT.exp(m1 - top) + r2 * EXACT.exp(m2 - top) + EXACT.exp(-gap)
-    largest, computed = categorical.merge_largest_and_rest(left, right)
+    largest, computed = merge_largest_and_rest(left, right)
     m = model(dtype)
     assert largest == top
     assert share(computed, exact, merged_rest(m, gap, r1, r2), m) <= 1
@@ -431,7 +432,7 @@ def test_streamed_rest_stays_within_its_bound(dtype):
             row = np.sort(rng.normal(0, scale, 20 * blocks)).astype(dtype)  # each block raises the largest logit
             exact, pair = exactly(row), np.array([-np.inf, 0], dtype)  # the pair of no class
             for block in row.reshape(blocks, 20):
-                pair = categorical.merge_largest_and_rest(pair, categorical.largest_and_rest(block))
+                pair = merge_largest_and_rest(pair, largest_and_rest(block))
             relative = streamed_rest(m, 20, blocks, exact.spread)
             worst = max(worst, share(pair[1], exact.rest, (relative, 0), m))
     assert 0.01 < worst <= 1  # over so many steps the errors average out
