@@ -52,7 +52,7 @@ LEFT_OUT = {
 }
 CHUNK = 2**16  # elements at a time, which stay in the cache
 JOB = 2**22  # numbers in a job, a few seconds of one core
-SAMPLES = 2**5  # chunks of float64 numbers
+SAMPLES = 2**5 if np.finfo(np.longdouble).eps < 2.0**-60 else 0  # chunks of float64 numbers, if anything is wider
 LIMITS = 1, 2, 4  # eps, above which the points are counted
 EVERY = "every label"
 TYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
