@@ -19,7 +19,7 @@ def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
     """
     arrays = {}
     for name, value in arguments.items():
-        array = _rectangular(name, value)
+        array = rectangular(name, value)
         if array.dtype.kind not in "biu" and array.dtype.name not in FLOATS and array.size:
             raise TypeError(f"{name} must hold booleans, integers or {', '.join(FLOATS)}, got {array.dtype}")
         arrays[name] = array
@@ -38,7 +38,7 @@ def as_class_indices(labels: ArrayLike, classes: int, *, ignore_label: int | Non
     ValueError
         For the first label out of range, with its place.
     """
-    array = _rectangular("labels", labels)
+    array = rectangular("labels", labels)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"labels must hold integers, got {array.dtype}")
     outside = ((array < 0) | (array >= classes)) & (array != ignore_label)
@@ -97,7 +97,7 @@ def _refuse(name: str, array: NDArray, wrong: NDArray[np.bool_], must: str) -> N
         raise ValueError(f"{name} must {must}, got {float(array[place])!r}{_at(place)}")
 
 
-def _rectangular(name: str, value: ArrayLike) -> NDArray:
+def rectangular(name: str, value: ArrayLike) -> NDArray:
     try:
         return np.asarray(value)
     except ValueError as error:  # rows of different lengths
