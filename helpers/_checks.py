@@ -1,9 +1,19 @@
 """What every loss asks of its arguments, and the messages it gives when it doesn't get it."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 FLOATS = ("float16", "float32", "float64")
+
+
+def as_array(name: str, value: ArrayLike) -> NDArray:
+    """Return the argument of that name as an array, or raise a ValueError if its rows have different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
 
 
 def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
@@ -19,7 +29,7 @@ def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
     """
     arrays = {}
     for name, value in arguments.items():
-        array = rectangular(name, value)
+        array = as_array(name, value)
         if array.dtype.kind not in "biu" and array.dtype.name not in FLOATS and array.size:
             raise TypeError(f"{name} must hold booleans, integers or {', '.join(FLOATS)}, got {array.dtype}")
         arrays[name] = array
@@ -38,7 +48,7 @@ def as_class_indices(labels: ArrayLike, classes: int, *, ignore_label: int | Non
     ValueError
         For the first label out of range, with its place.
     """
-    array = rectangular("labels", labels)
+    array = as_array("labels", labels)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"labels must hold integers, got {array.dtype}")
     outside = ((array < 0) | (array >= classes)) & (array != ignore_label)
@@ -73,8 +83,13 @@ def non_negative(**arrays: NDArray) -> None:
 def positive_integer(**number: int) -> None:
     """Raise a ValueError unless the number is an integer of at least 1."""
     [(name, value)] = number.items()
-    if not isinstance(value, int | np.integer) or value < 1:
+    if not is_integer(value) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def is_integer(value: Any) -> bool:
+    """Tell whether a value is one integer. Python counts True among the integers; here it is a mistake."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def below_one_half(**number: float) -> None:
@@ -95,13 +110,6 @@ def _refuse(name: str, array: NDArray, wrong: NDArray[np.bool_], must: str) -> N
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"{name} must {must}, got {float(array[place])!r}{_at(place)}")
-
-
-def rectangular(name: str, value: ArrayLike) -> NDArray:
-    try:
-        return np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
 
 
 def _at(place: tuple[int, ...]) -> str:

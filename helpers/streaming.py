@@ -7,11 +7,20 @@ logits give the limit. Blocks may also be bfloat16 (that of ml_dtypes), which co
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from helpers._checks import as_class_indices, as_floats, non_negative, positive_integer, rectangular, same_shape
+from helpers._checks import (
+    as_array,
+    as_class_indices,
+    as_floats,
+    is_integer,
+    non_negative,
+    positive_integer,
+    same_shape,
+)
 from helpers.categorical import _below_the_largest, _has_classes, _one_label_a_row, _sum_of_terms, _sum_of_the_others
 
 Floats = NDArray[np.floating]
@@ -88,7 +97,7 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
     ValueError
         If the shapes differ, or a rest is negative.
     TypeError
-        If a pair holds anything but booleans, integers, float16, float32 or float64.
+        If left or right is no pair, or holds anything but booleans, integers, float16, float32 or float64.
 
     Examples
     --------
@@ -103,7 +112,8 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
     ----------
     Milakov and Gimelshein, Online normalizer calculation for softmax, arXiv:1805.02867, 2018, with ``s = 1 + r``.
     """
-    (m, r), (other_m, other_r) = left, right
+    m, r = _two_of(left, "left must be a pair (m, r)")
+    other_m, other_r = _two_of(right, "right must be a pair (m, r)")
     m, r, other_m, other_r = as_floats(m=m, r=r, other_m=other_m, other_r=other_r)
     for name, array in {"r": r, "other_m": other_m, "other_r": other_r}.items():
         same_shape(**{"m": m, name: array})
@@ -148,7 +158,7 @@ def streaming_softmax_cross_entropy(
     ValueError
         If a class is missing or comes twice, the shapes don't match, a label is out of range, or a block has no class.
     TypeError
-        If the labels are not integers, or a block is no such pair.
+        If the labels are not integers, or blocks is no iterable of such pairs.
 
     Examples
     --------
@@ -209,7 +219,7 @@ def streaming_softmax_cross_entropy_gradient(
     ValueError
         If a class is missing or comes twice, the shapes don't match, a label is out of range, or a block has no class.
     TypeError
-        If the labels are not integers, ``blocks`` is no function, or a block is no such pair.
+        If the labels are not integers, blocks is no function, or what it returns is no iterable of such pairs.
 
     Examples
     --------
@@ -243,6 +253,8 @@ def streaming_softmax_cross_entropy_gradient(
 
 def _reduce(y: NDArray[np.integer], blocks: Blocks, classes: int) -> tuple[Floats, Floats, Floats]:
     """Return the largest logit and the rest of each row, and the label's logit, in one pass over the blocks."""
+    if not isinstance(blocks, Iterable):
+        raise TypeError(f"blocks must be an iterable of pairs, got {type(blocks).__name__}")
     m, r, x_y = (np.full(y.shape, value, np.float16) for value in (-np.inf, 0, -np.inf))  # each block's type is wider
     end = 0
     for start, x in map(_first_class_and_logits, blocks):
@@ -295,18 +307,23 @@ def _probabilities(x: Floats, m: Floats, r: Floats) -> Floats:
     return p
 
 
-def _first_class_and_logits(block: tuple[int, ArrayLike]) -> tuple[int, Floats]:
+def _two_of(pair: Iterable[Any], must: str) -> tuple[Any, Any]:
     try:
-        start, logits = block
+        first, second = pair
     except (TypeError, ValueError):
-        raise TypeError(f"blocks must hold pairs of a first class and logits, got {type(block).__name__}") from None
-    if not isinstance(start, int | np.integer):
+        raise TypeError(f"{must}, got {type(pair).__name__}") from None
+    return first, second
+
+
+def _first_class_and_logits(block: tuple[int, ArrayLike]) -> tuple[int, Floats]:
+    start, logits = _two_of(block, "blocks must hold pairs of a first class and logits")
+    if not is_integer(start):
         raise TypeError(f"blocks must name their first class by an integer, got {type(start).__name__}")
     return start, _logits(logits)
 
 
 def _logits(logits: ArrayLike) -> Floats:
-    x = rectangular("logits", logits)
+    x = as_array("logits", logits)
     if x.dtype.name != "bfloat16":  # the arithmetic widens it piece by piece, without a copy of the whole block
         [x] = as_floats(logits=x)
     _has_classes(logits=x)
