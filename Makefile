@@ -33,6 +33,7 @@ lab: environment  ## Open the chapters in JupyterLab
 
 bench: environment  ## Measure speed, memory and accuracy beside TensorFlow; RECORD=yes keeps the result for the book
 	@python benchmarks/run.py $(if $(RECORD),,--output _build/results.json)
+	@python -m benchmarks.vocabulary $(if $(RECORD),,--output _build/vocabulary.json)
 
 lint: environment  ## Check the style of code and notebooks, and what the workflows say
 	@ruff check --quiet

@@ -3,9 +3,9 @@
     python -m benchmarks.vocabulary [--quick] [--output FILE]
 
 - Memory and time of the loss of 1,024 tokens and of its gradients by hidden states and embedding, in TensorFlow: the dense
-  loss beside one that makes the logits in blocks. Each is measured in a process of its own, compiled by ``tf.function``. The
-  memory is how far the resident memory rises during one call, as in run.py, so hidden states and embedding don't count, but
-  their gradients do.
+  loss beside one that makes the logits in blocks. Each is measured in a process of its own, compiled by ``tf.function``, and
+  for one size eagerly too. The memory is how far the resident memory rises during one call, as in run.py, so hidden states
+  and embedding don't count, but their gradients do.
 - Error of the loss and of the embedding's gradient when the chunks of a batch are added up in bfloat16, in float32, and in
   bfloat16 with the error of each addition carried along. The batch is bfloat16; the truth is float64.
 - Time and bytes moved on Dask, with the embedding spread over single-threaded processes: by the size of the vocabulary, and
@@ -20,7 +20,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dask
@@ -42,76 +42,105 @@ def dense_loss(hidden: tf.Tensor, embedding: tf.Tensor, labels: tf.Tensor) -> tf
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
+def merge_block(x: tf.Tensor, is_label: tf.Tensor, m: tf.Tensor, r: tf.Tensor, x_y: tf.Tensor) -> tuple:
+    """Merge a block's largest logit and rest into those of the blocks before, and pick the label's logit."""
+    largest = tf.reduce_max(x, axis=-1)
+    numbers = tf.range(tf.shape(x)[1])
+    is_largest = numbers == tf.argmax(x, axis=-1, output_type=tf.int32)[:, None]
+    terms = tf.where(is_largest, 0.0, tf.exp(x - largest[:, None]))
+    top = tf.maximum(m, largest)
+    r = r * tf.exp(m - top) + tf.reduce_sum(terms, axis=-1) * tf.exp(largest - top)
+    r += tf.exp(-tf.abs(m - largest))
+    return top, r, x_y + tf.reduce_sum(tf.where(is_label, x, 0.0), axis=-1)
+
+
+def block_gradient(x: tf.Tensor, is_label: tf.Tensor, m: tf.Tensor, r: tf.Tensor, x_y: tf.Tensor) -> tf.Tensor:
+    """Return the gradient by a block's logits; the label's entry is minus what the other classes have together."""
+    p_y = tf.exp(x_y - m) / (1 + r)
+    others = tf.where(x_y == m, r / (1 + r), 1 - p_y)  # p_y is at most one half unless the label's logit is the largest
+    p = tf.exp(x - m[:, None]) / (1 + r)[:, None]
+    return tf.where(is_label, -others[:, None], p)
+
+
+def over_blocks(step: Callable, state: list, classes: tf.Tensor, width: int) -> list:
+    """Return the state after one step for each block of classes, one block at a time in a compiled function too."""
+
+    def next_block(start, *state):
+        return start + width, *step(start, *state)
+
+    _, *state = tf.while_loop(lambda start, *_: start < classes, next_block, [0, *state], parallel_iterations=1)
+    return state
+
+
 def blocked_loss(
     hidden: tf.Tensor, embedding: tf.Tensor, labels: tf.Tensor, ignore_label: int | None = None, width: int = 2048
 ) -> tf.Tensor:
     """Return the loss of each token, from logits made in blocks of so many classes, and made again for the gradient."""
-    classes = tf.shape(embedding)[0]
-    counts = tf.ones_like(labels, tf.bool) if ignore_label is None else labels != ignore_label
+    over = {"classes": tf.shape(embedding)[0], "width": width}
 
     @tf.custom_gradient
     def losses(hidden, embedding):
-        # without these, an eager tape records every operation below, and holds all blocks after all
+        # or else an eager tape records every operation below, and holds all blocks after all
         hidden, embedding = tf.stop_gradient(hidden), tf.stop_gradient(embedding)
 
         def block(start):
             rows = embedding[start : start + width]
-            numbers = tf.range(start, start + tf.shape(rows)[0], dtype=labels.dtype)
-            return rows, tf.matmul(hidden, rows, transpose_b=True), labels[:, None] == numbers
+            numbers = tf.cast(tf.range(start, start + tf.shape(rows)[0]), labels.dtype)
+            x = tf.matmul(hidden, rows, transpose_b=True)
+            return rows, x, labels[:, None] == numbers
 
-        def more(start, *_):
-            return start < classes
-
-        def forward(start, m, r, x_y):
-            _, x, is_label = block(start)
-            largest = tf.reduce_max(x, axis=-1)
-            is_largest = tf.range(tf.shape(x)[1]) == tf.argmax(x, axis=-1, output_type=tf.int32)[:, None]
-            rest = tf.reduce_sum(tf.where(is_largest, 0.0, tf.exp(x - largest[:, None])), axis=-1)
-            top = tf.maximum(m, largest)
-            r = r * tf.exp(m - top) + rest * tf.exp(largest - top) + tf.exp(-tf.abs(m - largest))
-            return start + width, top, r, x_y + tf.reduce_sum(tf.where(is_label, x, 0.0), axis=-1)
+        def forward(start, *known):
+            return merge_block(*block(start)[1:], *known)
 
         zeros = tf.zeros_like(hidden[:, 0])
-        _, m, r, x_y = tf.while_loop(more, forward, [0, zeros - np.inf, zeros, zeros], parallel_iterations=1)
+        m, r, x_y = over_blocks(forward, [zeros - np.inf, zeros, zeros], **over)
+        counts = labels != ignore_label
 
         def backward(upstream):
             scale = tf.where(counts, upstream, 0.0)[:, None]
-            total = (1 + r)[:, None]
-            # what the other classes have together: 1 - p_y cancels only where the label's logit is the largest
-            others = tf.where(x_y == m, r / (1 + r), 1 - tf.exp(x_y - m) / (1 + r))[:, None]
-
-            def step(start, by_hidden, by_embedding):
-                rows, x, is_label = block(start)
-                gradient = scale * tf.where(is_label, -others, tf.exp(x - m[:, None]) / total)
-                by_rows = tf.matmul(gradient, hidden, transpose_a=True)
-                return start + width, by_hidden + gradient @ rows, by_embedding.write(start // width, by_rows)
-
-            count, shape = -(-classes // width), [None, hidden.shape[1]]
-            pieces = tf.TensorArray(hidden.dtype, count, infer_shape=False, element_shape=shape)
-            state = [0, tf.zeros_like(hidden), pieces]
-            _, by_hidden, pieces = tf.while_loop(more, step, state, parallel_iterations=1)
-            return by_hidden, pieces.concat()
+            return gradients_of_blocks(block, scale, (m, r, x_y), hidden, **over)
 
         return tf.where(counts, (m - x_y) + tf.math.log1p(r), 0.0), backward
 
     return losses(hidden, tf.convert_to_tensor(embedding))
 
 
+def gradients_of_blocks(
+    block: Callable, scale: tf.Tensor, known: tuple, hidden: tf.Tensor, classes: tf.Tensor, width: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the gradients by hidden states and embedding, in a second pass over the blocks."""
+
+    def step(start, by_hidden, by_embedding):
+        rows, x, is_label = block(start)
+        gradient = scale * block_gradient(x, is_label, *known)
+        by_rows = tf.matmul(gradient, hidden, transpose_a=True)
+        return by_hidden + gradient @ rows, by_embedding.write(start // width, by_rows)
+
+    shape = [None, hidden.shape[1]]  # the last block may be shorter
+    blocks = -(-classes // width)
+    pieces = tf.TensorArray(hidden.dtype, blocks, infer_shape=False, element_shape=shape)
+    state = [tf.zeros_like(hidden), pieces]
+    by_hidden, pieces = over_blocks(step, state, classes, width)
+    return by_hidden, pieces.concat()
+
+
 LOSSES = {"dense": dense_loss, "blocked": blocked_loss}
 
 
-def in_this_process(form: str, classes: int, size: int = 256) -> dict:
+def in_this_process(form: str, how: str, classes: int, size: int = 256) -> dict:
     """Return memory and time of one form of the loss and its gradients."""
     random = tf.random.Generator.from_seed(0)
     hidden, embedding = random.normal((TOKENS, size)), 0.1 * random.normal((classes, size))
     labels = random.uniform((TOKENS,), 0, classes, tf.int32)
 
-    @tf.function
     def gradients(hidden, embedding):
         with tf.GradientTape() as tape:
             tape.watch([hidden, embedding])
             loss = tf.reduce_mean(LOSSES[form](hidden, embedding, labels))
         return loss, *tape.gradient(loss, [hidden, embedding])
+
+    if how == "compiled":
+        gradients = tf.function(gradients)
 
     def call():
         loss, *_ = gradients(hidden, embedding)
@@ -122,7 +151,8 @@ def in_this_process(form: str, classes: int, size: int = 256) -> dict:
         start = time.perf_counter()
         loss = call()
         times.append(time.perf_counter() - start)
-    return {"form": form, "classes": classes, "peak_bytes": peak, "seconds": round(float(np.median(times)), 3), "loss": loss}
+    seconds = round(float(np.median(times)), 3)
+    return {"form": form, "how": how, "classes": classes, "peak_bytes": peak, "seconds": seconds, "loss": loss}
 
 
 def in_its_own_process(module: str, *arguments: str | int) -> dict:
@@ -225,17 +255,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what the loss of a large vocabulary takes.")
     parser.add_argument("--quick", action="store_true", help="measure small vocabularies only")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("vocabulary.json"))
-    parser.add_argument("--one", nargs=2, metavar=("FORM", "CLASSES"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, metavar=("FORM", "HOW", "CLASSES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(in_this_process(options.one[0], int(options.one[1]))))
+        form, how, classes = options.one
+        print(json.dumps(in_this_process(form, how, int(classes))))
         return
 
-    sizes = [2**13] if options.quick else [2**13, 2**15, 2**17, 2**18]
-    chunks = [1024, 64] if options.quick else [2**k for k in range(10, -1, -1)]
-    clusters = [(2, 2**13)] if options.quick else [*((2, 2**k) for k in (13, 14, 15, 16, 17)), (1, 2**16), (4, 2**16)]
+    cases = [("compiled", 2**k) for k in (13, 15, 17, 18)] + [("eager", 2**15)]
+    chunks = [2**k for k in range(10, -1, -1)]
+    clusters = [(2, 2**k) for k in (13, 14, 15, 16, 17)] + [(1, 2**16), (4, 2**16)]
+    if options.quick:
+        cases, chunks, clusters = cases[:1], chunks[:5:4], clusters[:1]
     tables = {
-        "memory": (in_its_own_process("vocabulary", "--one", form, classes) for classes in sizes for form in LOSSES),
+        "memory": (in_its_own_process("vocabulary", "--one", form, *case) for case in cases for form in LOSSES),
         "sums": errors_of_sums(chunks),
         "dask": (in_its_own_process("shards", *cluster) for cluster in clusters),
     }
@@ -243,7 +276,7 @@ def main() -> None:
     results = {
         "measured": f"{datetime.date.today()}",
         "versions": {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}},
-        "machine": {**machine(), "cores_used": len(os.sched_getaffinity(0))},
+        "machine": {**machine(), "cores_used": os.cpu_count()},
     }
     for name, rows in tables.items():
         results[name] = []

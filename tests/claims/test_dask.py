@@ -1,6 +1,5 @@
 """Loss and gradients on Dask: equal to one process, the bytes counted by hand, and a worker that dies in the middle."""
 
-import logging
 import os
 
 import dask
@@ -10,7 +9,16 @@ import pytest
 from distributed import Client, LocalCluster, wait
 
 from benchmarks import shards
-from benchmarks.shards import DASK, backward_plan, bytes_by_hand, bytes_moved, forward_plan, rows_of_shard, shard_gradients
+from benchmarks.shards import (
+    DASK,
+    LOCAL,
+    backward_plan,
+    bytes_by_hand,
+    bytes_moved,
+    forward_plan,
+    rows_of_shard,
+    shard_gradients,
+)
 from helpers.categorical import sparse_softmax_cross_entropy_gradient, sparse_softmax_cross_entropy_with_logits
 
 TOKENS, SIZE, CLASSES, IGNORED = 300, 32, 6000, -1
@@ -27,13 +35,7 @@ BATCH = HIDDEN, LABELS, WEIGHTS
 def client(request):
     with (
         dask.config.set(DASK),
-        LocalCluster(
-            n_workers=request.param,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,  # a worker's death is meant
-        ) as cluster,
+        LocalCluster(n_workers=request.param, threads_per_worker=1, **LOCAL) as cluster,
         Client(cluster) as client,
     ):
         assert len(set(client.run(os.getpid).values())) == request.param
