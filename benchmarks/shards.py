@@ -108,7 +108,7 @@ def bytes_moved(client: Client) -> int:
     return sum(map(sum, logs.values()))
 
 
-def on_dask(workers: int, classes: int, size: int = 256, repeats: int = 3) -> dict:
+def on_dask(workers: int, classes: int, size: int = 256, repeats: int = 5) -> dict:
     """Return times and bytes moved of loss and gradients, with one shard of the embedding for each process."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, classes, TOKENS)
@@ -129,7 +129,7 @@ def on_dask(workers: int, classes: int, size: int = 256, repeats: int = 3) -> di
     return {
         "workers": workers,
         "classes": classes,
-        "seconds": dict(zip(PASSES, np.median(seconds, axis=0).round(3).tolist(), strict=True)),
+        "seconds": dict(zip(PASSES, np.min(seconds, axis=0).round(3).tolist(), strict=True)),
         "bytes_moved": dict(zip(PASSES, np.max(moved, axis=0).tolist(), strict=True)),
         "bytes_by_hand": bytes_by_hand(workers, size),
         "bytes_of_gathered_logits": (classes - rows) * TOKENS * 4,
