@@ -33,6 +33,7 @@ lab: environment  ## Open the chapters in JupyterLab
 
 bench: environment  ## Measure speed, memory and accuracy beside TensorFlow; RECORD=yes keeps the result for the book
 	@python benchmarks/run.py $(if $(RECORD),,--output _build/results.json)
+	@python -m benchmarks.vocabulary $(if $(RECORD),,--output _build/vocabulary.json)
 
 exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers: benchmarks/exhaustive.json, 5 minutes
 	@python -m benchmarks.exhaustive

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from numpy.lib.introspect import opt_func_info
 
 from helpers import binary, categorical, information
-from helpers.categorical import largest_and_rest, merge_largest_and_rest
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy
+from helpers.streaming import largest_and_rest, merge_largest_and_rest
 
 RECORD = json.loads((Path(__file__).parents[2] / "benchmarks" / "exhaustive.json").read_text())
 DTYPES = ["float32", "float64"]

@@ -10,13 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.categorical import (
-    largest_and_rest,
-    merge_largest_and_rest,
-    sparse_softmax_cross_entropy_with_logits,
-    streaming_softmax_cross_entropy,
-)
+from helpers.categorical import sparse_softmax_cross_entropy_with_logits
 from helpers.precision import EXACT, error_in_eps, exact_softmax_cross_entropy
+from helpers.streaming import largest_and_rest, merge_largest_and_rest, streaming_softmax_cross_entropy
 
 DTYPES = [np.float16, np.float32, np.float64]
 INF, NAN = np.inf, np.nan
