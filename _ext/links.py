@@ -35,7 +35,7 @@ class Links(SphinxPostTransform):
         """Link the chapters from the reference, or the helpers and the terms from a chapter."""
         chapters = [page for page in self.env.found_docs if self.env.doc2path(page).endswith(".ipynb")]
         if self.env.docname == REFERENCE:
-            self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers[page][""]))
+            self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers.get(page, {}).get("", ())))
         elif self.env.docname in chapters:
             self.link_helpers()
             self.link_terms()
