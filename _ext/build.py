@@ -18,7 +18,7 @@ import psutil
 
 BUILD = Path("_build")
 STAMP, DRAFT, BOOK, OLD, LOG = (BUILD / name for name in ("digests", "draft", "html", "html.old", "sphinx.log"))
-CODE = ["helpers/**/*.py", "helpers/**/*.js", "benchmarks/*.json", "requirements.txt"]  # what the cells use
+CODE = ["helpers/**/*.py", "helpers/**/*.js", "benchmarks/*.json", "benchmarks/calls.py", "requirements.txt"]  # what the cells use
 PAGES = ["chapters/*", "index.md", "LICENSE", "references.bib", "_*.yml", "_ext/*.py", "_static/**/*", "_templates/*"]
 SPHINX = ["jupyter-book", "build", ".", "--quiet", "-W", "-n", "--keep-going", "--path-output", DRAFT]
 

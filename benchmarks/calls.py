@@ -1,192 +1,163 @@
-"""The call of each library for each task, on two rows of input, and the exact loss.
+"""The calls that the book recommends, one for each task and library, as text that readers can paste.
 
-The table of the chapter which-loss-to-call is made from TASKS. Every call is made with its inputs, by libraries.py and by
-tests/claims/test_calls.py, and has to give the exact loss: the mean over what counts. No framework is imported before its
-calls are made.
+``TASKS`` names each task. ``inputs`` are the arrays that its calls work on, by the names that they have there: whole numbers
+stay integers, others become float32. A call is Python text that ends with an assignment to ``loss``; it may have several
+lines, and it finds what ``IMPORTS`` has for its library. A call of "keras" is run on every backend. The call "exact" is
+the exact loss by `helpers.precision`: of labels and logits, or of one label and one row of logits. libraries.py runs each
+call, eagerly, and records its answer under the question "call: TASK", with the text of the call as the function. The
+chapter which-loss-to-call shows the calls as a table.
 """
 
-import importlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-# What a call names besides its inputs: short names, as the documentation of each library has them.
-MODULES = {
-    "keras": {"keras": "keras", "tf": "tensorflow"},
-    "torch": {"torch": "torch", "F": "torch.nn.functional"},
-    "optax": {"jax": "jax", "jnp": "jax.numpy", "optax": "optax"},
+IMPORTS = {
+    "exact": (
+        "import numpy as np\n"
+        "from helpers.categorical import one_hot, softmax\n"
+        "from helpers.precision import exact_sigmoid_cross_entropy as sigmoid_loss\n"
+        "from helpers.precision import exact_softmax_cross_entropy as softmax_loss"
+    ),
+    "tensorflow": "import tensorflow as tf",
+    "keras": "import keras",
+    "torch": "import torch\nimport torch.nn.functional as F",
+    "jax": "import jax\nimport jax.numpy as jnp",
+    "optax": "import jax\nimport jax.numpy as jnp\nimport optax",
+    "scipy": "import numpy as np\nfrom scipy import special",
+    "scikit-learn": "from sklearn.metrics import log_loss",
 }
 
 
 class Task(NamedTuple):
-    """A task, the chapter that explains it, its inputs by name, its call in each library, and its exact loss.
+    """What a reader wants to compute, from which arrays, and the call for each library."""
 
-    ``exact`` is an expression too: the same inputs are NumPy arrays there, `sigmoid_loss` and `softmax_loss` are the exact
-    losses of `helpers.precision`, by labels and logits, and by label and row of logits.
-    """
-
-    name: str
-    chapter: str
-    inputs: dict[str, Any]
+    inputs: dict[str, list]
     calls: dict[str, str]
-    exact: str
 
 
 _BINARY = {"labels": [0.0, 1.0], "logits": [-1.5, 0.5]}
 _ROWS = {"logits": [[1.0, 2.0, -1.0], [0.5, -0.5, 3.0]]}
-_INDEX = {"labels": [1, 0]} | _ROWS
-_KERAS = "keras.losses.SparseCategoricalCrossentropy(from_logits=True"
-_OPTAX = "optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels"
-_MEAN = "sum(map(softmax_loss, labels, logits)) / 2"
-TASKS = [
-    Task(
-        "Binary: one yes or no",
-        "deriving-the-stable-form",
-        _BINARY,
-        {
-            "keras": "keras.losses.BinaryCrossentropy(from_logits=True)(labels, logits)",
-            "torch": "F.binary_cross_entropy_with_logits(logits, labels)",
-            "optax": "optax.losses.sigmoid_binary_cross_entropy(logits, labels).mean()",
-        },
-        "sigmoid_loss(labels, logits).mean()",
-    ),
-    Task(
-        "Multi-label: several may be right",
-        "soft-labels",
-        {"labels": [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]} | _ROWS,
-        {
-            "keras": "keras.losses.BinaryCrossentropy(from_logits=True)(labels, logits)",
-            "torch": "F.binary_cross_entropy_with_logits(logits, labels)",
-            "optax": "optax.losses.sigmoid_binary_cross_entropy(logits, labels).mean()",
-        },
-        "sigmoid_loss(labels, logits).mean()",
-    ),
-    Task(
-        "One of C classes, by index",
-        "keras-losses-by-hand",
+_INDEX = {"labels": [1, 0], **_ROWS}
+_SIGMOID = {
+    "exact": "loss = sigmoid_loss(labels, logits).mean()",
+    "keras": "loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels, logits)",
+    "torch": "loss = F.binary_cross_entropy_with_logits(logits, labels)",
+    "optax": "loss = optax.losses.sigmoid_binary_cross_entropy(logits, labels).mean()",
+}
+_SPARSE = "keras.losses.SparseCategoricalCrossentropy(from_logits=True"
+_BY_INDEX = "optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels"
+_MEAN = "loss = sum(map(softmax_loss, labels, logits)) / 2"
+TASKS = {
+    "Binary: one yes or no": Task(_BINARY, _SIGMOID),
+    "Multi-label: several may be right": Task({"labels": [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], **_ROWS}, _SIGMOID),
+    "One of C classes, by its index": Task(
         _INDEX,
         {
-            "keras": f"{_KERAS})(labels, logits)",
-            "torch": "F.cross_entropy(logits, labels)",
-            "optax": f"{_OPTAX}).mean()",
+            "exact": _MEAN,
+            "keras": f"loss = {_SPARSE})(labels, logits)",
+            "torch": "loss = F.cross_entropy(logits, labels)",
+            "optax": f"loss = {_BY_INDEX}).mean()",
         },
-        _MEAN,
     ),
-    Task(
-        "Soft labels: rows that sum to 1",
-        "soft-labels",
-        {"labels": [[0.75, 0.125, 0.125], [0.0, 0.25, 0.75]]} | _ROWS,
+    "Soft labels: rows that sum to 1": Task(
+        {"labels": [[0.75, 0.125, 0.125], [0.0, 0.25, 0.75]], **_ROWS},
         {
-            "keras": "keras.losses.CategoricalCrossentropy(from_logits=True)(labels, logits)",
-            "torch": "F.cross_entropy(logits, labels)",
-            "optax": "optax.losses.softmax_cross_entropy(logits, labels).mean()",
+            "exact": _MEAN,
+            "keras": "loss = keras.losses.CategoricalCrossentropy(from_logits=True)(labels, logits)",
+            "torch": "loss = F.cross_entropy(logits, labels)",
+            "optax": "loss = optax.losses.softmax_cross_entropy(logits, labels).mean()",
         },
-        _MEAN,
     ),
-    Task(
-        "Distillation at the temperature T",
-        "soft-labels",
-        {"teacher": [[2.0, 1.0, 0.0], [-1.0, 0.0, 4.0]], "T": 2.0} | _ROWS,
+    "Distillation at the temperature T": Task(
+        {"teacher": [[2.0, 1.0, 0.0], [-1.0, 0.0, 4.0]], "T": 2.0, **_ROWS},
         {
-            "keras": "T**2 * keras.losses.CategoricalCrossentropy(from_logits=True)"
-            "(keras.ops.softmax(teacher / T), logits / T)",
-            "torch": "T**2 * F.cross_entropy(logits / T, F.softmax(teacher / T, dim=-1))",
-            "optax": "T**2 * optax.losses.softmax_cross_entropy(logits / T, jax.nn.softmax(teacher / T)).mean()",
+            "exact": "loss = T**2 * sum(map(softmax_loss, softmax(teacher / T), logits / T)) / 2",
+            "keras": (
+                "soft = keras.ops.softmax(teacher / T)\n"
+                "loss = T**2 * keras.losses.CategoricalCrossentropy(from_logits=True)(soft, logits / T)"
+            ),
+            "torch": "soft = F.softmax(teacher / T, dim=-1)\nloss = T**2 * F.cross_entropy(logits / T, soft)",
+            "optax": (
+                "soft = jax.nn.softmax(teacher / T)\n"
+                "loss = T**2 * optax.losses.softmax_cross_entropy(logits / T, soft).mean()"
+            ),
         },
-        "T**2 * sum(map(softmax_loss, softmax(teacher / T), logits / T)) / 2",
     ),
-    Task(
-        "Class imbalance, binary: positives count q times",
-        "weights-smoothing-and-focus",
-        {"q": 3.0} | _BINARY,
+    "Class imbalance, binary: positives count q times": Task(
+        {**_BINARY, "q": 3.0},
         {
-            "keras": "tf.reduce_mean(tf.nn.weighted_cross_entropy_with_logits(labels, logits, pos_weight=q))",
-            "torch": "F.binary_cross_entropy_with_logits(logits, labels, pos_weight=q)",
-            "optax": "(jnp.where(labels == 1, q, 1) * optax.losses.sigmoid_binary_cross_entropy(logits, labels)).mean()",
+            "exact": "loss = (np.where(labels == 1, q, 1) * sigmoid_loss(labels, logits)).mean()",
+            "tensorflow": "loss = tf.reduce_mean(tf.nn.weighted_cross_entropy_with_logits(labels, logits, pos_weight=q))",
+            "torch": "loss = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=q)",
+            "optax": (
+                "each = optax.losses.sigmoid_binary_cross_entropy(logits, labels)\n"
+                "loss = (jnp.where(labels == 1, q, 1) * each).mean()"
+            ),
         },
-        "((1 + (q - 1) * labels) * sigmoid_loss(labels, logits)).mean()",
     ),
-    Task(
-        "Class imbalance: a weight for each class",
-        "weights-smoothing-and-focus",
-        {"weights": [1.0, 3.0, 2.0]} | _INDEX,
+    "Class imbalance: a weight for each class": Task(
+        {**_INDEX, "weights": [1.0, 3.0, 2.0]},
         {
-            "keras": f'{_KERAS}, reduction="mean_with_sample_weight")'
-            "(labels, logits, sample_weight=tf.gather(weights, labels))",
-            "torch": "F.cross_entropy(logits, labels, weight=weights)",
-            "optax": f"jnp.average({_OPTAX}), weights=weights[labels])",
+            "exact": "loss = sum(weights[labels] * list(map(softmax_loss, labels, logits))) / sum(weights[labels])",
+            "keras": (
+                f'mean = {_SPARSE}, reduction="mean_with_sample_weight")\n'
+                "loss = mean(labels, logits, sample_weight=keras.ops.take(weights, labels))"
+            ),
+            "torch": "loss = F.cross_entropy(logits, labels, weight=weights)",
+            "optax": f"each = {_BY_INDEX})\nloss = jnp.average(each, weights=weights[labels])",
         },
-        "sum(weights[labels] * list(map(softmax_loss, labels, logits))) / sum(weights[labels])",
     ),
-    Task(
-        "Label smoothing",
-        "weights-smoothing-and-focus",
+    "Label smoothing": Task(
         _INDEX,
         {
-            "keras": "keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)"
-            "(keras.ops.one_hot(labels, 3), logits)",
-            "torch": "F.cross_entropy(logits, labels, label_smoothing=0.1)",
-            "optax": "optax.losses.softmax_cross_entropy"
-            "(logits, optax.smooth_labels(jax.nn.one_hot(labels, 3), 0.1)).mean()",
+            "exact": "loss = sum(map(softmax_loss, 0.9 * one_hot(labels, 3) + 0.1 / 3, logits)) / 2",
+            "keras": (
+                "smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)\n"
+                "loss = smooth(keras.ops.one_hot(labels, 3), logits)"
+            ),
+            "torch": "loss = F.cross_entropy(logits, labels, label_smoothing=0.1)",
+            "optax": (
+                "smooth = optax.smooth_labels(jax.nn.one_hot(labels, 3), 0.1)\n"
+                "loss = optax.losses.softmax_cross_entropy(logits, smooth).mean()"
+            ),
         },
-        "sum(map(softmax_loss, 0.9 * one_hot(labels, 3) + 0.1 / 3, logits)) / 2",
     ),
-    Task(
-        "Padding: labels -1 do not count",
-        "language-model-losses",
-        {"labels": [1, -1]} | _ROWS,
+    "Padding: labels -1 do not count": Task(
+        {"labels": [1, -1], **_ROWS},
         {
-            "keras": f"{_KERAS}, ignore_class=-1)(labels, logits)",
-            "torch": "F.cross_entropy(logits, labels, ignore_index=-1)",
-            "optax": f"jnp.average({_OPTAX}), weights=labels != -1)",
+            "exact": "loss = softmax_loss(labels[0], logits[0])",
+            "keras": f"loss = {_SPARSE}, ignore_class=-1)(labels, logits)",
+            "torch": "loss = F.cross_entropy(logits, labels, ignore_index=-1)",
+            "optax": f"each = {_BY_INDEX})\nloss = jnp.average(each, weights=labels != -1)",
         },
-        "softmax_loss(labels[0], logits[0])",
     ),
-    Task(
-        "Masked classes: some cannot occur",
-        "language-model-losses",
-        {"allowed": [[True, True, False], [True, False, True]]} | _INDEX,
+    "Masked classes: only those with allowed = 1 can occur": Task(
+        {**_INDEX, "allowed": [[1, 1, 0], [1, 0, 1]]},
         {
-            "keras": f'{_KERAS})(labels, keras.ops.where(allowed, logits, float("-inf")))',
-            "torch": "F.cross_entropy(logits.masked_fill(~allowed, -torch.inf), labels)",
-            "optax": f"{_OPTAX}, where=allowed).mean()",
+            "exact": "loss = sum(map(softmax_loss, labels, np.where(allowed, logits, -np.inf))) / 2",
+            "keras": (f"masked = keras.ops.where(allowed == 1, logits, -1e9)\nloss = {_SPARSE})(labels, masked)"),
+            "torch": "masked = logits.masked_fill(allowed == 0, -torch.inf)\nloss = F.cross_entropy(masked, labels)",
+            "optax": f"loss = {_BY_INDEX}, where=allowed == 1).mean()",
         },
-        "(softmax_loss(labels[0], logits[0, :2]) + softmax_loss(labels[1] // 2, logits[1, ::2])) / 2",
     ),
-    Task(
-        "100,000 classes: hidden states and an embedding",
-        "large-vocabularies",
+    "100,000 classes: hidden states and an embedding": Task(
         {"labels": [1, 0], "hidden": [[1.0, -0.5], [0.25, 2.0]], "embedding": [[0.5, 1.0], [2.0, -1.0], [-1.0, 0.0]]},
         {
-            "keras": f"{_KERAS})(labels, hidden @ tf.transpose(embedding))",
-            "torch": "F.linear_cross_entropy(hidden, embedding, labels)",
-            "optax": "optax.losses.softmax_cross_entropy_with_integer_labels(hidden @ embedding.T, labels).mean()",
+            "exact": "loss = sum(map(softmax_loss, labels, hidden @ embedding.T)) / 2",
+            "keras": (f"logits = hidden @ keras.ops.transpose(embedding)\nloss = {_SPARSE})(labels, logits)"),
+            "torch": "loss = F.linear_cross_entropy(hidden, embedding, labels)",
+            "optax": f"logits = hidden @ embedding.T\nloss = {_BY_INDEX}).mean()",
         },
-        "sum(map(softmax_loss, labels, hidden @ embedding.T)) / 2",
     ),
-]
+}
 
 
-def inputs(task: Task) -> dict[str, np.ndarray]:
-    """Return the inputs of a task as arrays, of which those with a point are in float32."""
-    arrays = {name: np.array(value) for name, value in task.inputs.items()}
-    return {name: array.astype("float32") if array.dtype == float else array for name, array in arrays.items()}
+def run(library: str, call: str, **inputs: object) -> object:
+    """Return the loss of a call's text.
 
-
-def loss(task: Task, library: str) -> float:
-    """Return the loss that the call of a library gives for a task."""
-    modules = {name: importlib.import_module(module) for name, module in MODULES[library].items()}
-    tensor = {"keras": "tf.constant", "torch": "torch.tensor", "optax": "jnp.asarray"}[library]
-    convert = eval(tensor, modules)
-    return float(eval(task.calls[library], modules | {name: convert(array) for name, array in inputs(task).items()}))
-
-
-def exact(task: Task) -> Any:
-    """Return the exact loss of a task, by mpmath, from the very numbers that the libraries get."""
-    from helpers.categorical import one_hot, softmax
-    from helpers.precision import exact_sigmoid_cross_entropy, exact_softmax_cross_entropy
-
-    names = {"one_hot": one_hot, "softmax": softmax}
-    names |= {"sigmoid_loss": exact_sigmoid_cross_entropy, "softmax_loss": exact_softmax_cross_entropy}
-    wide = {name: array.astype(float) if array.dtype == "float32" else array for name, array in inputs(task).items()}
-    return eval(task.exact, names | wide)
+    >>> import numpy as np
+    >>> run("exact", "loss = np.log1p(np.exp(-logits))", logits=np.array([0.0, 100.0]))
+    array([6.93147181e-01, 3.72007598e-44])
+    """
+    names = dict(inputs)
+    exec(f"{IMPORTS[library]}\n{call}", names)
+    return names["loss"]

@@ -13,6 +13,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 ROOT = Path(__file__).parents[2]
 LISTED = set(parse_toc_yaml(ROOT / "_toc.yml"))  # pages without their suffixes
 CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
+START_HERE = {"which-loss-to-call", "why-is-my-loss-nan"}  # pages that one searches: the template is for the others
 
 TAGS = {f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "output", "cell")}
 TAGS |= {"remove-stderr", "raises-exception"}
@@ -29,9 +30,18 @@ SHOWN = re.compile(r'\bname"?: "?(fig-[\w-]+)|\bexplorer\.show\w*\(')  # an expl
 INDEXED = re.compile(r"^ +- (?:\{numref\}`(.+)`|Explorer): ", re.MULTILINE)
 
 
+def read(path):
+    return nbformat.v4.reads(path.read_text(encoding="utf8"))  # unlike nbformat.read, repairs nothing
+
+
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
 def chapter(request):
-    return nbformat.v4.reads(request.param.read_text(encoding="utf8"))  # unlike nbformat.read, repairs nothing
+    return read(request.param)
+
+
+@pytest.fixture(params=[path for path in CHAPTERS if path.stem not in START_HERE], ids=lambda path: path.stem)
+def lesson(request):
+    return read(request.param)
 
 
 def sources(chapter, kind):
@@ -74,21 +84,21 @@ def test_cells_carry_only_tags_and_settings_that_myst_nb_knows(chapter):
         assert MYSTNB_KEYS.issuperset(cell.metadata.get("mystnb", {})), cell.id
 
 
-def test_a_chapter_opens_with_its_title_and_what_the_reader_will_be_able_to_do(chapter):
-    first, second, *_ = sources(chapter, "markdown")
-    assert chapter.cells[0].source == first
+def test_a_chapter_opens_with_its_title_and_what_the_reader_will_be_able_to_do(lesson):
+    first, second, *_ = sources(lesson, "markdown")
+    assert lesson.cells[0].source == first
     assert headings(first, "h1")
     assert re.search(r"^\*\*You will be able to\*\*", f"{first}\n{second}", re.MULTILINE)
 
 
-def test_a_chapter_has_one_title_and_closes_with_the_parts_of_the_template(chapter):
-    text = "\n\n".join(sources(chapter, "markdown"))
+def test_a_chapter_has_one_title_and_closes_with_the_parts_of_the_template(lesson):
+    text = "\n\n".join(sources(lesson, "markdown"))
     assert len(headings(text, "h1")) == 1
     assert headings(text, "h2")[-len(CLOSING_PARTS) :] == CLOSING_PARTS
 
 
-def test_a_chapter_has_two_or_three_exercises_each_with_its_solution_and_one_that_asks_for_a_prediction(chapter):
-    cells = sources(chapter, "markdown")
+def test_a_chapter_has_two_or_three_exercises_each_with_its_solution_and_one_that_asks_for_a_prediction(lesson):
+    cells = sources(lesson, "markdown")
     text = "\n\n".join(cells)
     exercises = EXERCISE.findall(text)
     assert 2 <= len(exercises) <= 3
