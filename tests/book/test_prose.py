@@ -16,12 +16,12 @@ NUMBER = re.compile(r"\d[\d_]*\.?\d*(?:e[-+]?\d+)?")
 
 
 def prose(page: Path) -> str:
-    """Return the text of a page without its code, options, links and citations."""
+    """Return the text of a page without its code, options, links, citations and index entries."""
     if page.suffix == ".md":
         text = re.sub(r"\A---.*?^---$|^```\{code-cell\}.*?^```$", "", page.read_text("utf8"), flags=re.DOTALL | re.MULTILINE)
     else:
         text = "\n".join(cell.source for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "markdown")
-    text = re.sub(r"\{cite\}`[^`]*`|\]\([^)]*\)|^:\w+:.*$", " ", text, flags=re.MULTILINE)
+    text = re.sub(r"\{cite\}`[^`]*`|\]\([^)]*\)|^:\w+:.*$|^```\{index\}.*$", " ", text, flags=re.MULTILINE)
     return re.sub(r"\s*\\cdot\s*10\^\{?(-?\d+)\}?", r"e\1", text)
 
 
