@@ -14,7 +14,7 @@ class AuthorAndYear(BaseLabelStyle):
         labels: dict[str, int] = {}
         for entry in sorted_entries:
             first, *others = (str(name) for person in entry.persons["author"] for name in person.rich_last_names)
-            others = " et al." if len(others) > 1 else f" and {others[0]}" if others else ""
+            others = f" and {others[0]}" if others[:1] != ["others"] and len(others) == 1 else " et al." if others else ""
             label = f"{first}{others}, {entry.fields['year']}"
             count = labels[label] = labels.get(label, -1) + 1
             yield label + (chr(ord("a") + count) if count else "")
