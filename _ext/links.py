@@ -21,11 +21,6 @@ def is_prose(node: nodes.Node) -> bool:
     return nodes.paragraph in above and not above & NO_PROSE
 
 
-def plain(text: str) -> str:
-    """Return a text in lower case, with the apostrophes of a typewriter."""
-    return text.lower().replace("’", "'")
-
-
 class Links(SphinxPostTransform):
     """Make the links of one page."""
 
@@ -53,13 +48,13 @@ class Links(SphinxPostTransform):
 
     def link_terms(self) -> None:
         objects = self.env.get_domain("std").objects
-        terms = {plain(name): place for (kind, name), place in objects.items() if kind == "term"}
+        terms = {name.lower().replace("'", "’"): place for (kind, name), place in objects.items() if kind == "term"}
         # Where two terms fit, the longer.
         names = (r"\s+".join(map(re.escape, name.split())) for name in sorted(terms, key=len, reverse=True))
         uses = re.compile(rf"(?<![\w-])({'|'.join(names)})s?(?![\w-])")
         for text in filter(is_prose, list(self.document.findall(nodes.Text))):
             pieces, end = [], 0
-            for use in uses.finditer(plain(text)):
+            for use in uses.finditer(text.lower()):
                 if target := terms.pop(" ".join(use[1].split()), None):  # not linked yet
                     word = nodes.inline("", text[use.start() : use.end()], classes=["term"])
                     pieces += [nodes.Text(text[end : use.start()]), self.link(*target, word)]

@@ -23,10 +23,8 @@ def name_repository(app: Sphinx, config: Config) -> None:
 
 def visit_solution(self: HTML5Translator, node: solution_node) -> None:
     """Write a solution as <details>, which opens by keyboard, by a search in the page, and without a script."""
-    title = escape(node.pop(0).astext())
-    self.body.append(
-        self.starttag(node, "details", f'<summary class="admonition-title">{title}</summary>', CLASS="admonition")
-    )
+    summary = f'<summary class="admonition-title">{escape(node.pop(0).astext())}</summary>'
+    self.body.append(self.starttag(node, "details", summary, CLASS="admonition"))
 
 
 def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -39,6 +37,7 @@ def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str
 
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
+    app.setup_extension("furo")  # before the settings are read: the style of code on dark pages is one of them
     app.connect("config-inited", name_repository)
     app.add_node(solution_node, override=True, html=(visit_solution, lambda self, node: self.body.append("</details>\n")))
     app.connect("html-page-context", size_images)

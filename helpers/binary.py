@@ -31,7 +31,7 @@ Floats = NDArray[np.floating]
 
 
 def sigmoid(logits: ArrayLike) -> Floats:
-    """Return the probabilities that logits stand for, with every digit of the small ones.
+    """Return the probabilities of logits, accurate for the smallest probabilities as well.
 
     ``σ(x) = 1 / (1 + e^-x) = e^min(x, 0) / (1 + e^-|x|)``
 
@@ -68,11 +68,12 @@ def sigmoid(logits: ArrayLike) -> Floats:
 
 
 def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
-    """Sigmoid cross-entropy by the formula before anyone has thought about overflow.
+    """Sigmoid cross-entropy by the naive formula, whose exponential overflows.
 
     ``L = x - x z + log(1 + e^-x)``
 
-    It is computed in the type of its arguments, float16 too, and NumPy's overflow warning passes: both are the point.
+    It is computed in the type of its arguments, float16 too, and NumPy's overflow warning is not silenced, because the book
+    shows where this formula fails.
 
     Parameters
     ----------
@@ -86,9 +87,8 @@ def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: b
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 for a right
-        answer whose digits 1 or ``x`` absorbs,
-        NaN for infinite logits.
+        The losses in nats, of the arguments' shape and type: inf where ``e^-x`` overflows, 0 where the loss is smaller than
+        half the distance between floating-point numbers near 1 or near ``x``, and NaN for infinite logits.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels:
 
 
 def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
-    """Sigmoid cross-entropy as a sum of non-negative terms: nothing overflows, and nothing cancels.
+    """Sigmoid cross-entropy as a sum of non-negative terms, in which nothing overflows or cancels.
 
     ``L = relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|)``
 
@@ -274,12 +274,12 @@ def weighted_cross_entropy_with_logits(
 
 
 def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma: float = 2.0) -> Floats:
-    """Sigmoid cross-entropy times a power of the doubt, so that what is well learned counts for less: the focal loss.
+    """Focal loss: sigmoid cross-entropy times a power of the other label's probability, which is small for easy examples.
 
-    ``FL = d^γ L`` with the doubt ``d = (1 - z) σ(x) + z σ(-x)``, the probability that the model gives to the other label
+    ``FL = d^γ L`` with ``d = (1 - z) σ(x) + z σ(-x)``, the probability that the model gives to the other label
 
-    Both factors are sums of non-negative terms. Computed as ``1 - p``, the doubt is 0 from the logit where the sigmoid
-    rounds to 1, and its power has an infinite slope there for ``γ < 1``.
+    Both factors are sums of non-negative terms. Computed as ``1 - p``, the factor ``d`` is 0 from the logit on where the
+    sigmoid rounds to 1, and for ``γ < 1`` its power has an infinite slope there.
 
     Parameters
     ----------
@@ -323,8 +323,8 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     finite_and_non_negative(x.dtype, gamma=power)
     with np.errstate(all="ignore"):
         loss = sigmoid_cross_entropy_with_logits(z, x)
-        doubt = (1 - z) * sigmoid(x) + z * sigmoid(-x)  # both products >= 0, where 1 - p would cancel
-        focal = doubt ** power.astype(x.dtype) * loss
+        other = (1 - z) * sigmoid(x) + z * sigmoid(-x)  # both products >= 0, where 1 - p would cancel
+        focal = other ** power.astype(x.dtype) * loss
         focal = np.where(np.isinf(loss), loss, focal)  # a power may underflow to 0, and 0 * inf is NaN
         return focal.astype(dtype, copy=False)[()]
 
@@ -383,13 +383,13 @@ def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, chec
 def binary_crossentropy(
     labels: ArrayLike, probabilities: ArrayLike, *, epsilon: float = 1e-7, check_labels: bool = True
 ) -> Floats:
-    """Binary cross-entropy from probabilities by Keras 3's arithmetic, with everything that it gets wrong.
+    """Binary cross-entropy from probabilities by Keras 3's arithmetic, its errors included.
 
     ``L = -(z log p' + (1 - z) log(1 - p'))`` with ``p' = min(max(p, epsilon), 1 - epsilon)``
 
-    It is computed in the type of its arguments, float16 too. The two bounds are rounded to that type, so the loss is not
-    capped at the same height on both sides: at 16.118095 and 15.942385 in float32. In float16 the upper bound rounds to 1,
-    and ``p = 1`` gives inf for the label 0 and NaN for the label 1.
+    It is computed in the type of its arguments, float16 too. The two bounds are rounded to that type, so the
+    loss is not capped at the same value for the two labels: at 16.118095 and 15.942385 in float32. In float16 the upper
+    bound rounds to 1, and ``p = 1`` gives inf for the label 0 and NaN for the label 1.
 
     Parameters
     ----------

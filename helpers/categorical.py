@@ -31,7 +31,7 @@ Floats = NDArray[np.floating]
 
 
 def log_sum_exp(logits: ArrayLike) -> Floats:
-    """Logarithm of the sum of exponentials over the last axis: the softmax's denominator, as a logit.
+    """Logarithm of the sum of exponentials over the last axis, which is the softmax's denominator.
 
     ``log Σ_j e^(x_j) = m + log1p(Σ_{j≠a} e^(x_j - m))``
 
@@ -176,8 +176,8 @@ def one_hot(labels: ArrayLike, depth: int) -> NDArray[np.int8]:
     Raises
     ------
     ValueError
-        If the depth is no positive integer, or a label is out of range. TensorFlow and Keras return a row of zeros for such
-        a label, and the loss of that row is 0.
+        If the depth is no positive integer, or a label is out of range. ``tf.one_hot`` and ``keras.ops.one_hot`` return
+        a row of zeros for such a label, for which a loss is 0.
     TypeError
         If the labels are not integers.
 
@@ -437,7 +437,7 @@ def categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, eps
 
     ``L = -Σ_j w_j log clip(p_j / Σ_k p_k, epsilon, 1 - epsilon)``
 
-    It is computed in the type of its arguments, float16 too, so the clip ends where that type lets it.
+    It is computed in the type of its arguments, float16 too, so the bounds of the clip are rounded to that type.
 
     Parameters
     ----------

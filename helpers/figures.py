@@ -61,7 +61,7 @@ def use_style() -> None:
 
 
 def forbidden(ax: Axes, left: float, right: float, text: str) -> None:
-    """Hatch the part of an axis where a formula gives out, and say why.
+    """Hatch the part of an axis where a formula fails, and say why.
 
     Parameters
     ----------

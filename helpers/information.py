@@ -4,7 +4,7 @@ Throughout, ``p`` and ``q`` are arrays whose last axis lists the probabilities o
 
     H(p, q) = H(p) + KL(p || q)
 
-An outcome with ``p = 0`` contributes nothing, whatever ``q`` says of it; one with ``q = 0 < p`` makes the result infinite.
+An outcome with ``p = 0`` contributes nothing, whatever ``q`` is; one with ``q = 0 < p`` makes the result infinite.
 Every function returns the floating-point type it is given: float16, float32 or float64 (integers and booleans count as
 float64). NaN in gives NaN out, in that row only.
 
@@ -25,7 +25,7 @@ _ARTANH = 1 / np.arange(3, 35, 2)
 
 
 def entropy(p: ArrayLike) -> Floats:
-    """Return the entropy of distributions: the cross-entropy that no prediction can fall below.
+    """Return the entropy of distributions, which is the smallest cross-entropy that a prediction can have.
 
     ``H(p) = -Σ_j p_j log p_j``
 
@@ -60,7 +60,7 @@ def entropy(p: ArrayLike) -> Floats:
 
 
 def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
-    """Return the mean surprise at outcomes that follow ``p`` if one believes ``q``.
+    """Return the mean loss of the prediction ``q`` when outcomes follow ``p``.
 
     ``H(p, q) = -Σ_j p_j log q_j``
 
@@ -98,13 +98,13 @@ def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
     """
     dtype, p, q = _distributions(p, q)
     with np.errstate(all="ignore"):
-        surprise = -np.log(q)
-        terms = np.where((p == 0) & (q == 0), 0, p * surprise)  # 0 * inf is NaN, 0 log 0 is 0
+        log_loss = -np.log(q)
+        terms = np.where((p == 0) & (q == 0), 0, p * log_loss)  # 0 * inf is NaN, 0 log 0 is 0
         return terms.sum(axis=-1).astype(dtype)[()]
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike) -> Floats:
-    """Return the nats that a prediction ``q`` costs beyond the entropy of ``p``, with every digit even if it is near ``p``.
+    """Return the nats that a prediction ``q`` costs beyond the entropy of ``p``, accurately even where ``q`` is near ``p``.
 
     ``KL(p || q) = Σ_j p_j log(p_j / q_j) = Σ_j (p_j log(p_j / q_j) - p_j + q_j)``
 

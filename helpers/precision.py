@@ -1,4 +1,4 @@
-"""Where a floating-point type gives out, what the exact losses are, and how far from them a computed one is.
+"""The limits of a floating-point type, the exact losses, and the error of a computed loss.
 
 The exact losses come from mpmath with 400 bits. They take the binary numbers that they are given as exact: the float32
 nearest to 0.999999 is the label 0.99999898672103881835…, not 0.999999.
@@ -73,7 +73,7 @@ def overflow_threshold(dtype: DTypeLike) -> float:
 def underflow_threshold(dtype: DTypeLike) -> float:
     """Return the logarithm of half the smallest positive number of a type: ``exp`` rounds to 0 below it.
 
-    ``log(2^(emin - t))``. Subnormal numbers are counted: they are the last to go.
+    ``log(2^(emin - t))``. Subnormal numbers are counted, as in IEEE 754; hardware that flushes them to zero gives 0 earlier.
 
     Parameters
     ----------

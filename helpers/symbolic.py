@@ -5,8 +5,8 @@
 >>> [step.reason for step in symbolic.PUBLISHED.steps][-1]
 'multiply out'
 
-A step is an expression that keeps the shape it was written in: SymPy must not simplify ``log(e^x)`` to ``x`` before a
-reader has seen it. ``evaluate=False`` below does that and nothing else.
+A step keeps the form that it was written in: SymPy must not simplify ``log(e^x)`` to ``x`` before a reader has seen it,
+and ``evaluate=False`` prevents that.
 """
 
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ def differences(left: sp.Expr, right: sp.Expr) -> dict[str, sp.Expr]:
     -------
     dict
         The simplified difference by case. They are equal if every difference is 0. SymPy may fail to see that an expression
-        is zero, never the other way round: a difference of 0 is a proof, any other is a question.
+        is zero, but never the reverse: a difference of 0 is a proof of equality, any other difference proves nothing.
 
     Examples
     --------

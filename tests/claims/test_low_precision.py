@@ -1,7 +1,7 @@
 """What float16 and bfloat16 do to losses, means and gradients in TensorFlow, Keras and NumPy, as the chapter tells it.
 
-Failures of the libraries are asserted as failures: a version that mends one makes its test fail, and the chapter due for a
-change.
+Failures of the libraries are asserted as failures: a version that corrects one makes its test fail, and then the
+chapter must change.
 """
 
 import keras

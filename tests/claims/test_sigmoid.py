@@ -1,7 +1,7 @@
 """TensorFlow's sigmoid losses: where they agree with the book's, and where they lose digits, as the chapters tell it.
 
-Failures of the library are asserted as failures: a version that mends one makes its test fail, and the chapter due for a
-change.
+Failures of the library are asserted as failures: a version that corrects one makes its test fail, and then the
+chapter must change.
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ from helpers.precision import EXACT, error_in_eps, exact_sigmoid_cross_entropy
 
 DTYPES = ["float32", "float64"]
 INF, NAN = np.inf, np.nan
-MENDED = f"TensorFlow {tf.__version__} no longer does what the book shows: the chapters on it need a new word"
+CHANGED = f"TensorFlow {tf.__version__} no longer does what the book shows: the chapters on it need a new word"
 
 
 def tf_loss(z, x):
@@ -68,7 +68,7 @@ def test_gradients_of_hard_labels_match_tensorflow(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tensorflow_gives_nan_for_infinite_logits(dtype):
     z, x = np.array([0, 0, 1, 1, 0.5, 0.5], dtype), np.array([INF, -INF] * 3, dtype)
-    np.testing.assert_array_equal(tf_loss(z, x), [NAN, NAN, NAN, INF, NAN, INF], err_msg=MENDED)
+    np.testing.assert_array_equal(tf_loss(z, x), [NAN, NAN, NAN, INF, NAN, INF], err_msg=CHANGED)
     np.testing.assert_array_equal(sigmoid_cross_entropy_with_logits(z, x), [INF, 0, 0, INF, INF, INF])
 
 
@@ -76,7 +76,7 @@ def test_tensorflow_is_2_percent_off_for_a_soft_label():
     z, x = np.float32(0.999999), np.float32(1000)
     exact = exact_sigmoid_cross_entropy(z, x)
     assert float(exact) == pytest.approx(0.00101328, rel=5e-6)  # to the six digits shown
-    assert tf_loss(z, x) == pytest.approx(0.0010376, rel=5e-6), MENDED  # likewise
+    assert tf_loss(z, x) == pytest.approx(0.0010376, rel=5e-6), CHANGED  # likewise
     assert error_in_eps(sigmoid_cross_entropy_with_logits(z, x), exact, "float32") <= 4
 
 
@@ -88,7 +88,7 @@ def test_compiled_tensorflow_keeps_the_digits_by_a_fused_multiply_add():
     rounded_once = (x.astype(np.float64) - x.astype(np.float64) * z).astype(np.float32)
     compiled = tf.function(tf.nn.sigmoid_cross_entropy_with_logits, jit_compile=True)
     np.testing.assert_array_equal(compiled(labels=z, logits=x).numpy(), rounded_once)
-    np.testing.assert_array_equal(tf_loss(z, x), x - x * z, err_msg=MENDED)
+    np.testing.assert_array_equal(tf_loss(z, x), x - x * z, err_msg=CHANGED)
 
 
 def test_tensorflows_weighted_loss_of_weight_one_is_not_its_loss():
@@ -97,13 +97,13 @@ def test_tensorflows_weighted_loss_of_weight_one_is_not_its_loss():
     exact = exact_sigmoid_cross_entropy(z, x)
     np.testing.assert_allclose(exact.astype(float), [4.53989e-5, 4.14e-8, 2.06e-9], rtol=2e-3)  # to the digits shown
     theirs = tf.nn.weighted_cross_entropy_with_logits(labels=z, logits=x, pos_weight=1.0).numpy()
-    np.testing.assert_allclose(theirs, [4.5776e-5, 0, 0], rtol=1e-5, atol=0, err_msg=MENDED)
+    np.testing.assert_allclose(theirs, [4.5776e-5, 0, 0], rtol=1e-5, atol=0, err_msg=CHANGED)
     assert error_in_eps(weighted_cross_entropy_with_logits(z, x, 1.0), exact, "float32").max() <= 4
 
 
 def test_sigmoid_minus_label_cancels_where_the_gradient_does_not():
     z, x = np.float32(1), np.float32(40)
-    assert tf.sigmoid(x).numpy() - z == 0, MENDED
+    assert tf.sigmoid(x).numpy() - z == 0, CHANGED
     assert sigmoid_cross_entropy_gradient(z, x) == pytest.approx(-4.248e-18, rel=1e-4)
     assert -1 / (1 + EXACT.exp(40)) == pytest.approx(-4.248e-18, rel=1e-4)
 

@@ -1,7 +1,7 @@
 """TensorFlow's and Keras's softmax losses: where they agree with the book's, and where they lose digits.
 
-Failures of the libraries are asserted as failures: a version that mends one makes its test fail, and the chapter due for a
-change.
+Failures of the libraries are asserted as failures: a version that corrects one makes its test fail, and then the
+chapter must change.
 """
 
 import keras

@@ -1,7 +1,7 @@
 """What TensorFlow and Keras make of weights, smoothing and focus, as the chapter tells it.
 
-Failures of the libraries are asserted as failures: a version that mends one makes its test fail, and the chapter due for a
-change.
+Failures of the libraries are asserted as failures: a version that corrects one makes its test fail, and then the
+chapter must change.
 """
 
 import keras
@@ -42,9 +42,9 @@ def keras_focal(gamma, **options):
 def test_focal_loss_is_keras_own_where_1_minus_p_keeps_its_digits(gamma):
     z, x = np.meshgrid(np.float32([0, 0.25, 1]), np.linspace(-8, 8, 65, dtype=np.float32))
     theirs = keras_focal(gamma)(z, x).numpy()
-    doubt = (1 - z) / (1 + np.exp(-x)) + z / (1 + np.exp(x))
-    # 1 - p_t is rounded by half an eps of 1 at each of up to four operations: relative to the doubt, and gamma times
-    allowed = (4 * (1 + gamma) + 2 * gamma / doubt) * EPS
+    wrong = (1 - z) / (1 + np.exp(-x)) + z / (1 + np.exp(x))
+    # 1 - p_t is rounded by half an eps of 1 at each of up to four operations: relative to 1 - p_t, and gamma times
+    allowed = (4 * (1 + gamma) + 2 * gamma / wrong) * EPS
     assert np.all(np.abs(theirs / focal_cross_entropy_with_logits(z, x, gamma) - 1) <= allowed)
 
 
@@ -52,7 +52,7 @@ def test_keras_balances_classes_by_a_plain_weight():
     z, x = np.float32([0, 1, 1]), np.float32([0.5, -2, 1])
     theirs = keras_focal(2.0, apply_class_balancing=True, alpha=0.25)(z, x).numpy()
     ours = (0.25 * z + 0.75 * (1 - z)) * focal_cross_entropy_with_logits(z, x)
-    np.testing.assert_allclose(theirs, ours, rtol=32 * EPS)  # doubts of at least 1/4: the allowance of the test above
+    np.testing.assert_allclose(theirs, ours, rtol=32 * EPS)  # 1 - p_t is at least 1/4: the allowance of the test above
 
 
 # --- and where they are not ---------------------------------------------------------------------------------------------

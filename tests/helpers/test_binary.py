@@ -181,7 +181,7 @@ def test_focal_loss_is_accurate_for_every_label(dtype, kind, gamma):
     points = Points(*(part[::3] for part in grid(dtype, kind)))
     exact = (points.right + points.left) ** EXACT.mpf(float(dtype(gamma))) * (points.negative + points.positive)
     computed = focal_cross_entropy_with_logits(points.labels, points.logits, gamma)
-    # 4 eps are what the loss and the doubt are each allowed, and the power multiplies the doubt's by gamma
+    # 4 eps are what the loss and its focal factor are each allowed, and the power multiplies the factor's by gamma
     assert worst_relative_error(computed, exact, dtype) <= 4 * (1 + gamma)
 
 
@@ -303,7 +303,7 @@ def test_gamma_zero_is_the_cross_entropy(label, logit):
 @given(label=labels, logit=st.floats(-1e6, 1e6), gamma=st.floats(0, 10))
 def test_focus_raises_no_loss_and_makes_none_negative(label, logit, gamma):
     focused, loss = focal_cross_entropy_with_logits(label, logit, gamma), sigmoid_cross_entropy_with_logits(label, logit)
-    # the doubt is 1 at most, give or take the roundings of its two terms, and the power multiplies those
+    # the focal factor is at most 1, apart from the roundings of its two terms, which the power multiplies
     assert 0 <= focused <= loss * (1 + 4 * (1 + gamma) * np.finfo(float).eps)
 
 

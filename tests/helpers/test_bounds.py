@@ -107,8 +107,8 @@ def weighted_loss(m, z, q):
 def focal_loss(m, gamma, power):
     """Take the error of the power as well: no run can try all bases and exponents."""
     relative, _ = smaller_sigmoid(m)
-    doubt = (1 + relative) * (1 + m.u) ** 3 - 1
-    return (1 + power) * (1 + sigmoid_loss(m)[0]) * (1 + m.u) / (1 - doubt) ** gamma - 1, 0
+    other = (1 + relative) * (1 + m.u) ** 3 - 1
+    return (1 + power) * (1 + sigmoid_loss(m)[0]) * (1 + m.u) / (1 - other) ** gamma - 1, 0
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Figures: the same file from the same data, and the hatch where the naive formula gives out."""
+"""Figures: the same file from the same data, and the hatch where the naive formula fails."""
 
 import io
 
