@@ -79,6 +79,17 @@ class Links(SphinxPostTransform):
                 entry[-1] += nodes.paragraph("", "In the chapters: ", *separated)
 
 
+class Entries(SphinxPostTransform):
+    """Call each index entry a main one when its page is written; the search lists others after the last hit in a text."""
+
+    default_priority = 500
+
+    def run(self, **options: object) -> None:
+        for node in self.document.findall(addnodes.index):
+            node["entries"] = [(kind, entry, place, "main", key) for kind, entry, place, _, key in node["entries"]]
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.add_post_transform(Links)
+    app.add_post_transform(Entries)
