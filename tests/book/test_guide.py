@@ -33,8 +33,9 @@ def test_the_table_leads_to_every_entry_in_their_order():
     assert list(dict.fromkeys(linked)) == NAMES
 
 
-def test_every_link_to_an_entry_finds_one():
-    assert set(re.findall(r"\(#guide-([\w-]+)\)", TEXT)) <= set(NAMES)
+def test_every_link_within_the_guide_finds_its_place():
+    sections = re.findall(r"^\(guide-([\w-]+)\)=\n## ", TEXT, re.MULTILINE)
+    assert set(re.findall(r"\(#guide-([\w-]+)\)", TEXT)) <= {*NAMES, *sections}
 
 
 def test_an_entry_is_a_heading_a_reproduction_and_an_explanation(entry):
