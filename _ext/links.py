@@ -1,4 +1,4 @@
-"""Sphinx extension: when a page is written, link its terms to the glossary, and helpers to chapters and back."""
+"""Sphinx extension: when a page is written, link terms to the glossary, helpers to chapters, and the search to the index."""
 
 import re
 
