@@ -26,7 +26,7 @@ def per_token():
     return losses[COUNTED].sum() / COUNTED.sum(), losses[COUNTED].sum() / COUNTED.size
 
 
-def test_optax_gives_nan_for_a_large_label_and_the_last_class_for_minus_one():
+def test_optax_reads_a_large_label_as_nan_and_minus_one_as_the_last():
     losses = np.asarray(optax.softmax_cross_entropy_with_integer_labels(np.float32([[1, 2, 3]] * 3), np.array([5, -1, 2])))
     assert np.isnan(losses[0])
     assert losses[1] == losses[2]
