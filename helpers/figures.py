@@ -1,4 +1,4 @@
-"""One look for the book's figures: the naive form is vermilion, the book's form blue, a library gray; a failure is hatched."""
+"""The look of the book's figures: the naive form is vermilion, the book's form blue, a library gray; failures are hatched."""
 
 import sys
 
