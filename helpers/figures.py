@@ -1,4 +1,4 @@
-"""The look of the book's figures: the naive form is vermilion, the book's form blue, a library gray; failures are hatched."""
+"""The look of the figures: the naive form is vermilion, the book's form blue, a library gray, and failures are hatched."""
 
 import sys
 
