@@ -83,7 +83,7 @@ LANGUAGE_MODEL = {
         ["2.67237", "3.3978183", "2.8657475", "0.", "0.", "0."],
     ],
     "printed_by_hand_sum": "25.1502742767334",
-    # The lines of the computation by hand, as they were published: its second division changes nothing.
+    # The lines of the computation by hand, as they were published. Its second division changes a rounding at most.
     "by_hand": ["preds = softmax(logits)", "preds /= sum(preds)", "sum(one_hot * -log(preds))"],
 }
 

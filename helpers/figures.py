@@ -1,15 +1,9 @@
-"""One look for the book's figures: naive is vermilion, stable is blue, a library is gray, forbidden regions are hatched."""
+"""The look of the figures: the naive form is vermilion, the book's form blue, a library gray, and failures are hatched."""
 
 import sys
-from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-
-from helpers.precision import overflow_threshold
 
 # The Okabe-Ito palette, which readers with any kind of color vision can tell apart.
 NAIVE = "#D55E00"
@@ -90,41 +84,3 @@ def forbidden(ax: Axes, left: float, right: float, text: str) -> None:
         zorder=0.5,
         bbox=WHITE,
     )
-
-
-def naive_against_stable(curves: Mapping[str, tuple[NDArray, NDArray, NDArray]]) -> Figure:
-    """Draw the naive and the stable loss of one label against the logit, a panel for each floating-point type.
-
-    Parameters
-    ----------
-    curves : mapping
-        From a type's name to three arrays: logits, naive losses, stable losses. Where the naive loss is infinite, it is
-        drawn at the top edge.
-
-    Returns
-    -------
-    Figure
-        The panels side by side, or two by two if there are four; the region where ``e^-x`` overflows is hatched.
-
-    Examples
-    --------
-    >>> x = np.linspace(-15, 5, 5)
-    >>> fig = naive_against_stable({"float16": (x, np.array([np.inf, 0, 0, 0, 5]), np.logaddexp(0, x))})
-    >>> len(fig.axes)
-    1
-    >>> plt.close(fig)
-    """
-    rows = 2 if len(curves) == 4 else 1
-    columns = len(curves) // rows
-    fig, axes = plt.subplots(rows, columns, figsize=(2.1 * columns + 0.5, 2.8 * rows), squeeze=False)
-    for ax, (name, (logits, naive, stable)) in zip(axes.flat, curves.items(), strict=True):
-        top = 1.25 * np.max(stable)
-        forbidden(ax, logits.min(), -overflow_threshold(name), "$e^{-x}$\noverflows")
-        ax.plot(logits, np.minimum(naive, top), color=NAIVE, linewidth=4, clip_on=False)
-        ax.plot(logits, stable, color=STABLE, linestyle="--", clip_on=False)
-        ax.annotate("naive: inf", (logits.min(), top), (0, 5), textcoords="offset points", color=NAIVE)
-        ax.annotate("stable", (logits[-1], stable[-1]), (-6, 0), textcoords="offset points", color=STABLE, ha="right")
-        ax.set(xlim=(logits.min(), logits.max()), ylim=(-0.04 * top, top), xlabel=f"logit $x$ ({name})")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("loss (nats)")
-    return fig

@@ -151,7 +151,7 @@ def streaming_softmax_cross_entropy(
     ndarray
         The losses in nats, of the labels' shape and the widest type of the blocks (float32 for bfloat16, whose 8 bits would
         be too few for a loss), within ``4 B + (h + max_j |x_j - m|) / 2`` eps of the exact loss where that is a normal
-        number, for B blocks and ``h`` as in :mod:`helpers.categorical`.
+        number, for B blocks, of which ``h``, as in :mod:`helpers.categorical`, is the largest depth.
 
     Raises
     ------

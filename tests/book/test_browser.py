@@ -46,16 +46,16 @@ def site(book):
 
 @pytest.fixture(scope="module")
 def tab(browser, site, book):
-    """Open a tab that notes in its `troubles` what goes wrong, and lets nothing through to elsewhere."""
+    """Open a tab that notes in its `failures` what fails, and lets nothing through to elsewhere."""
     context = browser.new_context(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
     tab = context.new_page()
-    tab.troubles = []
-    tab.on("console", lambda message: tab.troubles.extend([message.text] if message.type == "error" else []))
-    tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
-    tab.on("response", lambda response: tab.troubles.extend([] if response.ok else [f"{response.status} {response.url}"]))
+    tab.failures = []
+    tab.on("console", lambda message: tab.failures.extend([message.text] if message.type == "error" else []))
+    tab.on("pageerror", lambda error: tab.failures.append(str(error)))
+    tab.on("response", lambda response: tab.failures.extend([] if response.ok else [f"{response.status} {response.url}"]))
     gone = "net::ERR_ABORTED"  # the reader left before it had come
-    tab.on("requestfailed", lambda request: tab.troubles.extend([request.url] if request.failure != gone else []))
+    tab.on("requestfailed", lambda request: tab.failures.extend([request.url] if request.failure != gone else []))
     tab.route(lambda url: not url.startswith((site, book.as_uri(), "data:")), lambda route: route.abort())
     yield tab
     context.close()
@@ -63,7 +63,7 @@ def tab(browser, site, book):
 
 def visit(tab: Page, address: str) -> Page:
     """Open a page and wait until it is as the reader sees it."""
-    tab.troubles.clear()
+    tab.failures.clear()
     tab.set_viewport_size(DESKTOP)
     tab.emulate_media(color_scheme="light", media="screen")
     tab.goto(address)
@@ -90,7 +90,7 @@ def barriers(tab: Page) -> list[str]:
 
 def check_loading(tab: Page, book: Path) -> None:
     """Check that nothing failed or came from elsewhere, and that all that was loaded is light."""
-    assert not tab.troubles
+    assert not tab.failures
     loaded = tab.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name).concat(location.href)")
     files = {book / unquote(urlsplit(url).path).lstrip("/") for url in loaded if url.startswith("http")}
     assert len(files) > 5
@@ -104,6 +104,13 @@ def check_formulas(tab: Page) -> None:
     texts = "all => all.map((e) => [...e.childNodes].map((n) => n.nodeType === 3 ? n.data : '').join(''))"
     prose = " ".join(tab.locator("article :not(code, code *, pre, pre *, .katex *, script, style)").evaluate_all(texts))
     assert not [sign for sign in ("$", r"\(", r"\[", r"\begin") if sign in prose]
+
+
+def check_glyphs(tab: Page) -> None:
+    """Check that no style writes a character of a font of icons, which the pages don't have."""
+    icons = """all => all.flatMap((e) => ["::before", "::after"].map((place) => getComputedStyle(e, place))
+      .filter((style) => style.display !== "none" && /[\\ue000-\\uf8ff]/.test(style.content)).map(() => e.outerHTML))"""
+    assert tab.locator("body *").evaluate_all(icons) == []
 
 
 def check_images(tab: Page) -> None:
@@ -127,6 +134,7 @@ def test_a_page_is_whole_light_and_usable_by_everyone(tab, site, book, name):
     check_loading(tab, book)
     unfold(tab)
     check_formulas(tab)
+    check_glyphs(tab)
     check_images(tab)
     assert not barriers(tab)
     check_phone(tab)
@@ -147,7 +155,7 @@ def test_each_kind_of_page_is_usable_on_a_phone_and_in_the_dark(tab, site, kind)
 @pytest.mark.parametrize("page_name", ["index", CHAPTER])
 def test_a_page_opens_from_a_disk_too(tab, book, page_name):
     visit(tab, (book / f"{page_name}.html").as_uri())
-    assert not tab.troubles
+    assert not tab.failures
     assert tab.locator("article img").first.evaluate("image => image.naturalWidth") > 0
 
 
@@ -173,7 +181,7 @@ def test_the_search_finds_a_word(tab, site, book, disk):
     assert not barriers(tab)
     result.click()
     tab.wait_for_url("**/where-the-naive-form-overflows.html*")
-    assert not tab.troubles
+    assert not tab.failures
 
 
 def test_the_chosen_theme_is_remembered_and_does_not_flash(browser, site):

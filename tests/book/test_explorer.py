@@ -292,6 +292,6 @@ def test_the_built_chapter_shows_it_in_the_colors_of_the_page(page, theme):
     figure = page.locator("loss-explorer")
     assert cells(figure)["naive"] == ["inf", "inf"]
     color = "element => getComputedStyle(element).color"
-    assert figure.evaluate(color) == page.locator(".bd-article p").first.evaluate(color)
+    assert figure.evaluate(color) == page.locator("article p").first.evaluate(color)
     card = figure.locator("xpath=..").evaluate("card => getComputedStyle(card).backgroundColor")
     assert card == "rgba(0, 0, 0, 0)"

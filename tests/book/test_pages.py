@@ -108,7 +108,7 @@ def test_every_image_says_its_size(html):
 
 
 def test_every_table_has_headers_with_words(html):
-    for table in html.find_all("table"):
+    for table in html.select("table:not(.indextable)"):  # which Sphinx lays its index out with
         assert table.find("th"), table
     assert all(header.get_text(strip=True) for header in html.find_all("th"))
 
