@@ -89,6 +89,12 @@ def log_sum_exp_minus_logit(labels: NDArray, logits: NDArray) -> NDArray:
     return log_sum_exp - np.take_along_axis(logits, labels[:, np.newaxis], axis=-1)[:, 0]
 
 
+def by_logaddexp(labels: NDArray, logits: NDArray) -> NDArray:
+    """Return the sigmoid loss by two calls of NumPy's softplus, which is logaddexp with a 0."""
+    zero = logits.dtype.type(0)
+    return labels * np.logaddexp(zero, -logits) + (1 - labels) * np.logaddexp(zero, logits)
+
+
 def exact_rows(labels: NDArray, logits: NDArray) -> NDArray:
     """Return the exact softmax losses, a row at a time."""
     return np.array([precision.exact_softmax_cross_entropy(*row) for row in zip(labels, logits, strict=True)])
@@ -100,6 +106,7 @@ LOSSES = (
         forms={
             "naive": binary.naive_cross_entropy,
             "max/abs": binary.max_abs_cross_entropy,
+            "logaddexp": by_logaddexp,
             "the book's form": binary.sigmoid_cross_entropy_with_logits,
         },
         tensorflow=tf.nn.sigmoid_cross_entropy_with_logits,

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMITTED = json.loads((ROOT / "benchmarks" / "results.json").read_text())
 THEIRS = ["TensorFlow", "TensorFlow, jit_compile"]
-FORMS = ["naive", "max/abs", "the book's form", *THEIRS]
+FORMS = ["naive", "max/abs", "logaddexp", "the book's form", *THEIRS]
 CASES = {  # the forms of each loss, and its kinds of labels
     "sigmoid": (FORMS, {"hard", "soft"}),
     "sparse softmax": (["log-sum-exp - logit", "the book's form", *THEIRS], {"hard"}),

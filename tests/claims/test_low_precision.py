@@ -88,6 +88,14 @@ def test_keras_s_loss_classes_compute_in_float32_and_its_functions_do_not():
     assert float(of_function[0]) == 10.8125
 
 
+@pytest.mark.parametrize(("name", "sparse", "dense"), [("float16", 11.15625, 11.15625), ("bfloat16", 11.125, 11.1875)])
+def test_of_the_softmax_ops_only_the_sparse_one_in_bfloat16_does_not_cast(name, sparse, dense):
+    equal, label = tf.zeros((1, 70_000), TYPES[name]), tf.one_hot([3], 70_000, dtype=TYPES[name])  # 70,000 exceeds float16
+    assert float(TYPES[name](np.log(70_000))) == dense
+    assert float(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[3], logits=equal)[0]) == sparse
+    assert float(tf.nn.softmax_cross_entropy_with_logits(labels=label, logits=equal)[0]) == dense
+
+
 def test_a_float16_probability_of_1_is_nan_unless_keras_casts_it():
     one = np.ones((1, 1), np.float16)
     assert float(keras.losses.BinaryCrossentropy()(one, one)) == np.float32(2**-23)  # the clip of float32
