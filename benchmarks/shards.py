@@ -23,8 +23,14 @@ from helpers.streaming import largest_and_rest, merge_largest_and_rest
 
 TOKENS = 1024
 RECORD = np.dtype([("m", "f4"), ("r", "f4"), ("x_y", "f4")])
-# Hidden states that every worker has look redundant to Dask's memory manager, which would delete them, to be sent again.
-DASK = {"distributed.scheduler.active-memory-manager.start": False}
+DASK = {
+    # hidden states that every worker has look redundant to the memory manager, which would delete them, to be sent again
+    "distributed.scheduler.active-memory-manager.start": False,
+    # a process that is done early would take over another's task, and fetch its shard
+    "distributed.scheduler.work-stealing": False,
+    # a busy machine can take more than the usual 30 seconds to start a process, and the first message would fail
+    "distributed.comm.timeouts.connect": "5 minutes",
+}
 LOCAL = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.CRITICAL}
 PASSES = "forward", "backward"
 Batch = tuple[NDArray, NDArray, NDArray]  # hidden states, labels, and the weight of each token in the mean
