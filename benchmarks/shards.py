@@ -28,10 +28,9 @@ DASK = {
     "distributed.scheduler.active-memory-manager.start": False,
     # a process that is done early would take over another's task, and fetch its shard
     "distributed.scheduler.work-stealing": False,
-    # a busy machine can take more than the usual 30 seconds to start a process, and the first message would fail
-    "distributed.comm.timeouts.connect": "5 minutes",
 }
-LOCAL = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.CRITICAL}
+# Dask's own port for its pages, 8787, may be taken by another cluster on this machine, and None stands for that port.
+LOCAL = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
 PASSES = "forward", "backward"
 Batch = tuple[NDArray, NDArray, NDArray]  # hidden states, labels, and the weight of each token in the mean
 

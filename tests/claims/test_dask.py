@@ -39,6 +39,7 @@ def client(request):
         Client(cluster) as client,
     ):
         assert len(set(client.run(os.getpid).values())) == request.param
+        assert "8787" not in cluster.dashboard_link  # Dask's port for its pages may be another cluster's: a warning
         yield client
 
 
