@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import vocabulary
-from benchmarks.shards import bytes_by_hand
+from benchmarks.shards import bytes_by_hand, on_dask
 from benchmarks.vocabulary import blocked_loss, dense_loss
 from helpers import categorical
 from helpers.precision import EXACT, error_in_eps
@@ -135,8 +135,8 @@ def test_a_process_measures_a_row_of_the_memory():
     assert abs(row["peak_bytes"] / recorded["peak_bytes"] - 1) < 0.25
 
 
-def test_a_process_measures_a_row_of_dask():
-    row, recorded = vocabulary.in_its_own_process("shards", 2, 8192), RECORD["dask"][0]
+def test_a_cluster_is_measured_like_a_row_of_dask():
+    row, recorded = on_dask(2, 8192, repeats=1), RECORD["dask"][0]
     assert list(row) == list(recorded)
     assert row["bytes_moved"] == recorded["bytes_moved"]
     np.testing.assert_allclose(row["loss"], recorded["loss"], rtol=8 * EPS)
