@@ -23,9 +23,14 @@ from helpers.streaming import largest_and_rest, merge_largest_and_rest
 
 TOKENS = 1024
 RECORD = np.dtype([("m", "f4"), ("r", "f4"), ("x_y", "f4")])
-# Hidden states that every worker has look redundant to Dask's memory manager, which would delete them, to be sent again.
-DASK = {"distributed.scheduler.active-memory-manager.start": False}
-LOCAL = {"host": "127.0.0.1", "dashboard_address": None, "silence_logs": logging.CRITICAL}
+DASK = {
+    # hidden states that every worker has look redundant to the memory manager, which would delete them, to be sent again
+    "distributed.scheduler.active-memory-manager.start": False,
+    # a process that is done early would take over another's task, and fetch its shard
+    "distributed.scheduler.work-stealing": False,
+}
+# Dask's own port for its pages, 8787, may be taken by another cluster on this machine, and None stands for that port.
+LOCAL = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
 PASSES = "forward", "backward"
 Batch = tuple[NDArray, NDArray, NDArray]  # hidden states, labels, and the weight of each token in the mean
 

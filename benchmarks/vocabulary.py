@@ -4,8 +4,8 @@
 
 - Memory and time of the loss of 1,024 tokens and of its gradients by hidden states and embedding, in TensorFlow: the dense
   loss beside one that makes the logits in blocks. Each is measured in a process of its own, compiled by ``tf.function``, and
-  for one size eagerly too. The memory is how far the resident memory rises during one call, as in run.py, so hidden states
-  and embedding don't count, but their gradients do.
+  for one size eagerly too. The memory is how far the resident memory rises during one call, as in run.py, but without what
+  the allocator keeps after it was freed. Hidden states and embedding don't count, but their gradients do.
 - Error of the loss and of the embedding's gradient when the chunks of a batch are added up in bfloat16, in float32, and in
   bfloat16 with the error of each addition carried along. The batch is bfloat16; the truth is float64.
 - Time and bytes moved on Dask, with the embedding spread over single-threaded processes: by the size of the vocabulary, and
@@ -15,6 +15,7 @@ A time is the shortest of five, because what else the machine does only adds to 
 """
 
 import argparse
+import ctypes
 import datetime
 import json
 import os
@@ -148,13 +149,29 @@ def in_this_process(form: str, how: str, classes: int, size: int = 256) -> dict:
         loss, *_ = gradients(hidden, embedding)
         return float(loss)  # waits for it
 
-    peak, times = peak_bytes(call), []
+    peak, times = peak_bytes_alive(call), []
     for _ in range(5):
         start = time.perf_counter()
         loss = call()
         times.append(time.perf_counter() - start)
     seconds = round(min(times), 3)
     return {"form": form, "how": how, "classes": classes, "peak_bytes": peak, "seconds": seconds, "loss": loss}
+
+
+def peak_bytes_alive(call: Callable) -> int | None:
+    """Return how far the resident memory rises during a call, without what the allocator keeps after it was freed.
+
+    glibc keeps freed pieces of up to 32 MiB, by a rule that moves while a program runs, so that peaks differ by a third from
+    run to run. During the call, pieces from 1 MiB on are given back at once; afterwards it keeps them as it would.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3  # as malloc.h numbers them
+    mallopt(mmap_threshold, 2**20)
+    peak = peak_bytes(call)
+    mallopt(mmap_threshold, 2**25)
+    mallopt(trim_threshold, 2**26)
+    return peak
 
 
 def in_its_own_process(module: str, *arguments: str | int) -> dict:

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import vocabulary
-from benchmarks.shards import bytes_by_hand
+from benchmarks.shards import bytes_by_hand, on_dask
 from benchmarks.vocabulary import blocked_loss, dense_loss
 from helpers import categorical
 from helpers.precision import EXACT, error_in_eps
@@ -41,9 +40,9 @@ def with_gradients(loss, hidden, embedding, labels, upstream=None):
 
 
 @eagerly_and_compiled
-@pytest.mark.parametrize("width", [1, 7, 64, 999, 1000, 2048])
+@pytest.mark.parametrize("width", [1, 7, 64, 299, 300, 2048])
 def test_blocks_of_any_width_give_the_dense_loss_and_gradients(how, width):
-    hidden, embedding, labels = batch()
+    hidden, embedding, labels = batch(classes=300)
     upstream = tf.constant(np.random.default_rng(1).random(50, np.float32))
 
     @how
@@ -52,7 +51,7 @@ def test_blocks_of_any_width_give_the_dense_loss_and_gradients(how, width):
         return blocked, with_gradients(dense_loss, hidden, embedding, labels, upstream)
 
     blocked, dense = both()
-    # the dense op subtracts logits of up to 20 from each other, and each product is a sum of 16 or 1,000 rounded terms
+    # the dense op subtracts logits of up to 20 from each other, and each product is a sum of 16 or 300 rounded terms
     for ours, theirs in zip(blocked, dense, strict=True):
         scale = float(tf.reduce_max(tf.abs(theirs)))
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=64 * EPS * scale)
@@ -114,20 +113,33 @@ def test_the_loss_in_blocks_is_the_helpers_loss():
 # --- the record ---
 
 
-def test_the_measurement_runs(tmp_path):
+def test_the_measurement_writes_what_the_book_reads(tmp_path, monkeypatch):
+    rows = {"vocabulary": RECORD["memory"][0], "shards": RECORD["dask"][0]}
+    monkeypatch.setattr(vocabulary, "in_its_own_process", lambda module, *arguments: rows[module])
     output = tmp_path / "vocabulary.json"
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks.vocabulary", "--quick", "--output", output],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    monkeypatch.setattr(sys, "argv", ["vocabulary", "--quick", "--output", str(output)])
+    vocabulary.main()
     results = json.loads(output.read_text())
     assert set(results) == set(RECORD)
     for table in ("memory", "sums", "dask"):
         assert results[table]
         assert {tuple(row) for row in results[table]} == {tuple(row) for row in RECORD[table]}
+
+
+def test_a_process_measures_a_row_of_the_memory():
+    row = vocabulary.in_its_own_process("vocabulary", "--one", "blocked", "compiled", 8192)
+    [recorded] = [each for each in RECORD["memory"] if tuple(each.values())[:3] == ("blocked", "compiled", 8192)]
+    assert list(row) == list(recorded)
+    np.testing.assert_allclose(row["loss"], recorded["loss"], rtol=8 * EPS)
+    # the peak is the same in every run but for a few pages: nothing that was freed is counted
+    assert abs(row["peak_bytes"] / recorded["peak_bytes"] - 1) < 0.25
+
+
+def test_a_cluster_is_measured_like_a_row_of_dask():
+    row, recorded = on_dask(2, 8192, repeats=1), RECORD["dask"][0]
+    assert list(row) == list(recorded)
+    assert row["bytes_moved"] == recorded["bytes_moved"]
+    np.testing.assert_allclose(row["loss"], recorded["loss"], rtol=8 * EPS)
 
 
 def test_the_record_says_when_and_on_what_it_was_measured():
@@ -145,8 +157,8 @@ def test_recorded_memory_of_the_blocks_does_not_hold_the_logits():
         block = 4 * vocabulary.TOKENS * 2048
         dense, blocked = rows["dense", how, classes], rows["blocked", how, classes]
         assert dense["peak_bytes"] > (2 if how == "eager" else 1) * logits + by_embedding
-        # the gradient by the embedding in pieces and whole, and what is alive of a block at once
-        assert blocked["peak_bytes"] < 2 * by_embedding + 10 * block
+        # the gradient by the embedding while its pieces are joined, or earlier, with what is alive of a block at once
+        assert blocked["peak_bytes"] < 2 * by_embedding + 4 * block
         np.testing.assert_allclose(blocked["loss"], dense["loss"], rtol=8 * EPS)
 
 
