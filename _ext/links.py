@@ -27,7 +27,9 @@ class Links(SphinxPostTransform):
     default_priority = 500
 
     def run(self, **options: object) -> None:
-        """Link the chapters from the reference, or the helpers and the terms from a chapter."""
+        """Link the chapters from the reference, or the helpers and the terms from a chapter, and the index entries anywhere."""
+        for index in self.document.findall(addnodes.index):  # as main entries: the search lists others after all its hits
+            index["entries"] = [(kind, entry, place, "main", key) for kind, entry, place, _, key in index["entries"]]
         chapters = [page for page in self.env.found_docs if self.env.doc2path(page).endswith(".ipynb")]
         if self.env.docname == REFERENCE:
             self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers.get(page, {}).get("", ())))
@@ -79,17 +81,6 @@ class Links(SphinxPostTransform):
                 entry[-1] += nodes.paragraph("", "In the chapters: ", *separated)
 
 
-class Entries(SphinxPostTransform):
-    """Call each index entry a main one when its page is written; the search lists others after the last hit in a text."""
-
-    default_priority = 500
-
-    def run(self, **options: object) -> None:
-        for node in self.document.findall(addnodes.index):
-            node["entries"] = [(kind, entry, place, "main", key) for kind, entry, place, _, key in node["entries"]]
-
-
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.add_post_transform(Links)
-    app.add_post_transform(Entries)
