@@ -8,7 +8,6 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
-REFERENCE = "chapters/helpers-reference"
 HELPER = re.compile(r"(?:helpers\.)?([a-z]+\.\w+)")
 NO_PROSE = {nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.math}
 
@@ -27,11 +26,11 @@ class Links(SphinxPostTransform):
     default_priority = 500
 
     def run(self, **options: object) -> None:
-        """Link the chapters from the reference, or the helpers and the terms from a chapter, and the index entries anywhere."""
+        """Link the chapters from the reference, or the helpers and the terms from a chapter; mark index entries."""
         for index in self.document.findall(addnodes.index):  # as main entries: the search lists others after all its hits
             index["entries"] = [(kind, entry, place, "main", key) for kind, entry, place, _, key in index["entries"]]
         chapters = [page for page in self.env.found_docs if self.env.doc2path(page).endswith(".ipynb")]
-        if self.env.docname == REFERENCE:
+        if self.env.docname == "chapters/helpers-reference":
             self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers.get(page, {}).get("", ())))
         elif self.env.docname in chapters:
             self.link_helpers()
