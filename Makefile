@@ -13,10 +13,10 @@ unexport MPLBACKEND
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test lab bench lint links lock katex clean environment
+.PHONY: help book check test lab bench exhaustive lint links lock katex clean environment
 
 help:  ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 book: environment  ## Build the book into _build/html; only chapters that changed are run, JOBS=2 of them at a time
 	@python -m _ext.build $(JOBS)
@@ -33,6 +33,10 @@ lab: environment  ## Open the chapters in JupyterLab
 
 bench: environment  ## Measure speed, memory and accuracy beside TensorFlow; RECORD=yes keeps the result for the book
 	@python benchmarks/run.py $(if $(RECORD),,--output _build/results.json)
+	@python -m benchmarks.vocabulary $(if $(RECORD),,--output _build/vocabulary.json)
+
+exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers: benchmarks/exhaustive.json, 5 minutes
+	@python -m benchmarks.exhaustive
 
 lint: environment  ## Check the style of code and notebooks, and what the workflows say
 	@ruff check --quiet

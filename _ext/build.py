@@ -4,6 +4,7 @@ A digest tells whether anything that the pages are made of has changed. Then all
 place of the old ones when they are complete. A chapter runs again only if its own code changed, or what its code uses.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -56,18 +57,22 @@ def build(jobs: list[int], lock: int) -> int:
     return 0
 
 
+def stop(number: int, frame: object) -> None:
+    """End the build at once, with all that it has started: kernels, what the chapters have started in them, and Sphinx."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended by itself
+            process.kill()
+    os._exit(128 + number)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     BUILD.mkdir(exist_ok=True)
-    try:
-        with (BUILD / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print("Another build is running in this folder: waiting for it.", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            sys.exit(build([int(jobs) for jobs in sys.argv[1:]], lock.fileno()))
-    except KeyboardInterrupt:
-        for child in psutil.Process().children(recursive=True):  # kernels, what they have started, and Sphinx
-            child.kill()
-        os._exit(130)
+    with (BUILD / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another build is running in this folder: waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        sys.exit(build([int(jobs) for jobs in sys.argv[1:]], lock.fileno()))

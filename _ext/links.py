@@ -1,7 +1,4 @@
-"""Sphinx extension: link a chapter's terms to the glossary and its helpers to their reference, and these to the chapters.
-
-The links are made when a page is written, so that the notebooks stay plain text.
-"""
+"""Sphinx extension: when a page is written, link its terms to the glossary, and helpers to chapters and back."""
 
 import re
 
@@ -38,7 +35,7 @@ class Links(SphinxPostTransform):
         """Link the chapters from the reference, or the helpers and the terms from a chapter."""
         chapters = [page for page in self.env.found_docs if self.env.doc2path(page).endswith(".ipynb")]
         if self.env.docname == REFERENCE:
-            self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers[page][""]))
+            self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers.get(page, {}).get("", ())))
         elif self.env.docname in chapters:
             self.link_helpers()
             self.link_terms()

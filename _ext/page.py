@@ -1,7 +1,6 @@
 """Sphinx extension: solutions that fold, images with sizes, and the repository's address, from BOOK_REPOSITORY_URL."""
 
 import os
-import re
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,10 @@ def visit_solution(self: HTML5Translator, node: solution_node) -> None:
 
 def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
     """Write the size of each image, so that the text below does not move when the image arrives."""
-    sources = {name: Path(app.srcdir, source) for source, name in app.builder.images.items()}
-
-    def with_size(image: re.Match) -> str:
-        width, height = get_image_size(sources[image[1]])
-        return f'<img width="{width}" height="{height}"{image[0].removeprefix("<img")}'
-
-    context["body"] = re.sub(r'<img [^>]*src="(?:\.\./)*_images/([^"]+)"', with_size, context.get("body", ""))
+    for source, name in app.builder.images.items():
+        if name in context.get("body", ""):
+            width, height = get_image_size(Path(app.srcdir, source))
+            context["body"] = context["body"].replace(f'/{name}"', f'/{name}" width="{width}" height="{height}"')
 
 
 def setup(app: Sphinx) -> None:

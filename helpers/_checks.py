@@ -1,9 +1,19 @@
 """What every loss asks of its arguments, and the messages it gives when it doesn't get it."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 FLOATS = ("float16", "float32", "float64")
+
+
+def as_array(name: str, value: ArrayLike) -> NDArray:
+    """Return the argument of that name as an array, or raise a ValueError if its rows have different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
 
 
 def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
@@ -19,8 +29,8 @@ def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
     """
     arrays = {}
     for name, value in arguments.items():
-        array = _rectangular(name, value)
-        if array.dtype.kind not in "biu" and array.dtype.name not in FLOATS and array.size:
+        array = as_array(name, value)
+        if array.dtype.kind not in "biu" and array.dtype.name not in FLOATS:
             raise TypeError(f"{name} must hold booleans, integers or {', '.join(FLOATS)}, got {array.dtype}")
         arrays[name] = array
     floats = [array.dtype for array in arrays.values() if array.dtype.name in FLOATS]
@@ -34,18 +44,21 @@ def as_class_indices(labels: ArrayLike, classes: int, *, ignore_label: int | Non
     Raises
     ------
     TypeError
-        For labels of any other type: 2.0 is no class, and True may mean class 1 or "yes".
+        For labels of any other type: 2.0 is no class, and True may mean class 1 or "yes". Likewise for the one to ignore.
     ValueError
         For the first label out of range, with its place.
     """
-    array = _rectangular("labels", labels)
-    if array.dtype.kind not in "iu" and array.size:
+    if ignore_label is not None and not is_integer(ignore_label):
+        raise TypeError(f"ignore_label must be an integer or None, got {ignore_label!r}")
+    array = as_array("labels", labels)
+    if array.dtype.kind not in "iu" and (array.size or array.dtype != np.float64):  # NumPy makes float64 of []
         raise TypeError(f"labels must hold integers, got {array.dtype}")
-    outside = ((array < 0) | (array >= classes)) & (array != ignore_label)
+    indices = array.astype(np.intp, copy=False)  # a uint64 of 2^63 or more turns negative: compare what is returned
+    outside = ((array < 0) | (array >= classes)) & (indices != ignore_label)
     if outside.any():
         place = tuple(int(i) for i in np.argwhere(outside)[0])
         raise ValueError(f"labels must lie in [0, {classes}), got {array[place]}{_at(place)}")
-    return array.astype(np.intp, copy=False)
+    return indices
 
 
 def same_shape(**arrays: NDArray) -> None:
@@ -73,15 +86,29 @@ def non_negative(**arrays: NDArray) -> None:
 def positive_integer(**number: int) -> None:
     """Raise a ValueError unless the number is an integer of at least 1."""
     [(name, value)] = number.items()
-    if not isinstance(value, int | np.integer) or value < 1:
+    if not is_integer(value) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
 
 
-def below_one_half(**number: float) -> None:
-    """Raise a ValueError unless the number lies in [0, 0.5)."""
+def is_integer(value: Any) -> bool:
+    """Tell whether a value is one integer. Python counts True among the integers; here it is a mistake."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def one_number(**numbers: float) -> None:
+    """Raise a TypeError unless each argument is one integer or floating-point number."""
+    for name, value in numbers.items():
+        if not is_integer(value) and not isinstance(value, float | np.floating):
+            raise TypeError(f"{name} must be a number, got {value!r}")
+
+
+def below_one_half(**number: float) -> float:
+    """Return the number as a float; raise a TypeError if it is not one number, a ValueError unless it lies in [0, 0.5)."""
+    one_number(**number)
     [(name, value)] = number.items()
     if not 0 <= value < 0.5:
         raise ValueError(f"{name} must lie in [0, 0.5), got {value!r}")
+    return float(value)  # an array keeps its type beside Python's float, but not beside a wider one of NumPy's
 
 
 def finite_and_non_negative(dtype: DTypeLike, **arrays: NDArray) -> None:
@@ -95,13 +122,6 @@ def _refuse(name: str, array: NDArray, wrong: NDArray[np.bool_], must: str) -> N
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"{name} must {must}, got {float(array[place])!r}{_at(place)}")
-
-
-def _rectangular(name: str, value: ArrayLike) -> NDArray:
-    try:
-        return np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
 
 
 def _at(place: tuple[int, ...]) -> str:

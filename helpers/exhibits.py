@@ -66,15 +66,25 @@ SPARSE_ROWS = {
 }
 # fmt: on
 
-#: A language model's batch. Its logits were random normal numbers of this shape, which nobody can repeat; what was printed
-#: for three of the labels doesn't depend on them.
+#: A language model's batch: twelve losses by ``SparseCategoricalCrossentropy``, and by hand through softmax and one-hot. Its
+#: logits were random normal numbers, which were not printed; what the two printouts say of each other does not need them.
 LANGUAGE_MODEL = {
     "dtype": "float32",
     "vocabulary": 9,
     "labels": [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]],
     "logits_shape": (2, 6, 9),
-    "printed_nan_at_labels": [9, 10, 11],
-    "printed_one_hot_at_those": "0.0",
+    "printed_losses": [
+        ["1.341706", "3.2518263", "2.6482694", "3.039099", "1.5835983", "4.3498387"],
+        ["2.67237", "3.3978183", "2.8657475", "nan", "nan", "nan"],
+    ],
+    "printed_sum": "nan",
+    "printed_by_hand": [
+        ["1.341706", "3.2518263", "2.6482694", "3.039099", "1.5835984", "4.3498387"],
+        ["2.67237", "3.3978183", "2.8657475", "0.", "0.", "0."],
+    ],
+    "printed_by_hand_sum": "25.1502742767334",
+    # The lines of the computation by hand, as they were published: its second division changes nothing.
+    "by_hand": ["preds = softmax(logits)", "preds /= sum(preds)", "sum(one_hot * -log(preds))"],
 }
 
 #: Probabilities, by ``CategoricalCrossentropy`` and by ``SparseCategoricalCrossentropy`` alike.
@@ -83,8 +93,10 @@ PROBABILITY_ROWS = {
     "probabilities": [[0.9, 0.05, 0.05], [0.5, 0.89, 0.6], [0.05, 0.01, 0.94]],
     "labels": [0, 1, 2],
     "printed_losses": ["0.10536055", "0.8046684", "0.0618754"],
+    # The answer says that the division by a row's sum is skipped where from_logits=False. Its own second loss, which is
+    # log(1.99 / 0.89), shows that it is not.
+    "answers_rule": "no division by the sum of the row without logits",
 }
-
 
 #: A question on binary cross-entropy with ground truth that is not binary, and an answer to it: Keras's loss, the mean over
 #: the labels. float32. The first three cases are the question's tests 1 to 3, the last two stand in the answer.

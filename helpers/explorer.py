@@ -5,8 +5,9 @@ kernel, no network. Where scripts don't run, a sentence stands in its place.
 """
 
 import json
-from numbers import Real
 from pathlib import Path
+
+from helpers._checks import one_number
 
 SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf8")
 RANGES = {"float16": 20, "float32": 120, "float64": 1000}  # the largest |logit|: past the overflow and underflow of exp
@@ -65,7 +66,7 @@ def show(logit: float = -810.0, label: float = 0.0, dtype: str = "float64") -> E
     ----------
     The formulas' sources stand in :mod:`helpers.binary`. The exact loss is computed with integers, to 40 digits or more.
     """
-    if dtype not in RANGES:
+    if not isinstance(dtype, str) or dtype not in RANGES:
         raise ValueError(f"dtype must be one of {', '.join(RANGES)}, got {dtype!r}")
     _between(-RANGES[dtype], RANGES[dtype], logit=logit)
     _between(0, 1, label=label)
@@ -111,9 +112,8 @@ def show_divergence(p: float = 0.3, q: float = 0.5) -> Explorer:
 
 
 def _between(least: float, most: float, **numbers: float) -> None:
+    one_number(**numbers)
     for name, number in numbers.items():
-        if not isinstance(number, Real):
-            raise TypeError(f"{name} must be a number, got {number!r}")
         if not least <= number <= most:
             raise ValueError(f"{name} must lie in [{least}, {most}], got {number!r}")
 

@@ -37,8 +37,8 @@ def entropy(p: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        The entropies in nats, of the argument's type and of its shape without the last axis, within 4 eps of the exact ones
-        where those are normal numbers.
+        The entropies in nats, of the argument's type and of its shape without the last axis, as accurate as
+        :func:`cross_entropy`.
 
     Raises
     ------
@@ -74,8 +74,9 @@ def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        The cross-entropies in nats, of the arguments' type and of their shape without the last axis, within 4 eps of the
-        exact ones where those are normal numbers: inf where an outcome that happens was given no chance.
+        The cross-entropies in nats, of the arguments' type and of their shape without the last axis: inf where an outcome
+        that happens was given no chance. They are within ``2.8 + h / 2`` eps of the exact ones where every product is a
+        normal number or 0, with ``h`` and the proof as in :mod:`helpers.categorical`: 3.3 eps for two outcomes.
 
     Raises
     ------
@@ -122,8 +123,9 @@ def kl_divergence(p: ArrayLike, q: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        The divergences in nats, of the arguments' type and of their shape without the last axis, never negative, and within
-        4 eps of the exact second sum where that is a normal number: inf where an outcome that happens was given no chance.
+        The divergences in nats, of the arguments' type and of their shape without the last axis, never negative: inf where
+        an outcome that happens was given no chance. In the tests' samples they are within 4 eps of the exact second sum
+        where that is a normal number.
 
     Raises
     ------

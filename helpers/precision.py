@@ -5,11 +5,14 @@ nearest to 0.999999 is the label 0.99999898672103881835…, not 0.999999.
 """
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from helpers._checks import as_array, as_class_indices, as_floats, in_unit_interval, same_shape
 
 EXACT = mpmath.MPContext()  # a context of our own: importing the book must not change anyone's mpmath.mp
 EXACT.prec = 400
@@ -125,7 +128,9 @@ def saturation_threshold(dtype: DTypeLike) -> float:
     return float(_format(dtype).significand_bits * EXACT.ln2)
 
 
-def exact_sigmoid_cross_entropy(labels: ArrayLike, logits: ArrayLike) -> NDArray[np.object_] | mpmath.mpf:
+def exact_sigmoid_cross_entropy(
+    labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True
+) -> NDArray[np.object_] | mpmath.mpf:
     """Return the exact sigmoid cross-entropy, to 400 bits.
 
     ``L = relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|)``, in nats.
@@ -133,12 +138,22 @@ def exact_sigmoid_cross_entropy(labels: ArrayLike, logits: ArrayLike) -> NDArray
     Parameters
     ----------
     labels, logits : array_like
-        Labels ``z`` and logits ``x`` of any floating-point type, of shapes that broadcast.
+        Labels ``z`` in [0, 1] and logits ``x``, of one shape, or one of them a scalar; float16, bfloat16 (of ml_dtypes),
+        float32 or float64, booleans or integers.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass; the formula holds for them.
 
     Returns
     -------
     mpf, or ndarray of mpf
         The losses; the limit for infinite logits, NaN for NaN.
+
+    Raises
+    ------
+    ValueError
+        If two arrays differ in shape, or a label lies outside [0, 1].
+    TypeError
+        If an argument holds numbers of any other type.
 
     Examples
     --------
@@ -150,7 +165,12 @@ def exact_sigmoid_cross_entropy(labels: ArrayLike, logits: ArrayLike) -> NDArray
     ----------
     mpmath, https://mpmath.org.
     """
-    return _elementwise(_exact_sigmoid_cross_entropy, labels, logits)[()]
+    z, x = _doubles(labels=labels), _doubles(logits=logits)
+    if z.ndim and x.ndim:
+        same_shape(labels=z, logits=x)
+    if check_labels:
+        in_unit_interval(labels=z)
+    return _elementwise(_exact_sigmoid_cross_entropy, z, x)[()]
 
 
 def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[float]) -> mpmath.mpf:
@@ -161,14 +181,23 @@ def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[
     Parameters
     ----------
     labels : int or sequence of float
-        The class, or one weight ``w_j`` for each class.
+        The class, in [0, C), or one weight ``w_j`` in [0, 1] for each class.
     logits : sequence of float
-        The logits ``x_j``, one for each class; -inf means that a class cannot occur.
+        The logits ``x_j`` of C classes, of the types of :func:`exact_sigmoid_cross_entropy`; -inf means that a class cannot
+        occur.
 
     Returns
     -------
     mpf
-        The loss; a class of weight 0 contributes nothing, whatever its logit.
+        The loss, NaN for NaN; a class of weight 0 contributes nothing, even if its logit is -inf.
+
+    Raises
+    ------
+    ValueError
+        If the logits are not one row, the class is out of range, the weights are not one for each class, or a weight lies
+        outside [0, 1].
+    TypeError
+        If the class is not an integer, or an argument holds numbers of any other type.
 
     Examples
     --------
@@ -176,11 +205,17 @@ def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[
     >>> mpmath.nstr(exact_softmax_cross_entropy(0, [20.0, 0.0, 0.0]), 5)
     '4.1223e-9'
     """
-    x = [EXACT.mpf(float(logit)) for logit in logits]
-    weights = [float(j == labels) for j in range(len(x))] if np.ndim(labels) == 0 else [float(w) for w in labels]
-    a = max(range(len(x)), key=x.__getitem__)  # the largest is left out of the sum: log1p keeps what 1 would absorb
-    rest = EXACT.log1p(EXACT.fsum(EXACT.exp(x[k] - x[a]) for k in range(len(x)) if k != a))
-    return EXACT.fsum(EXACT.mpf(w) * (x[a] - x[j] + rest) for j, w in enumerate(weights) if w)
+    row = _doubles(logits=logits)
+    if row.ndim != 1 or not row.size:
+        raise ValueError(f"logits must be one row of at least one class, got the shape {row.shape}")
+    weights = _weights(as_array("labels", labels), row)
+    if np.isnan(row).any() or np.isnan(weights).any():
+        return EXACT.nan
+    x = [EXACT.mpf(logit) for logit in row.tolist()]
+    a = int(row.argmax())  # the largest is left out of the sum: log1p keeps what 1 would absorb
+    below = [x[a] - logit if j != a else EXACT.zero for j, logit in enumerate(x)]  # 0, where inf - inf would be NaN
+    rest = EXACT.log1p(EXACT.fsum(EXACT.exp(-distance) for j, distance in enumerate(below) if j != a))
+    return EXACT.fsum(EXACT.mpf(w) * (below[j] + rest) for j, w in enumerate(weights.tolist()) if w)
 
 
 def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDArray[np.float64] | float:
@@ -193,9 +228,9 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
     Parameters
     ----------
     computed : array_like
-        Numbers of any floating-point type.
+        Numbers of the types of :func:`exact_sigmoid_cross_entropy`.
     exact : array_like
-        What they should be, as mpf or as numbers, of a shape that broadcasts.
+        What they should be, as mpf or as numbers, of the same shape; or one of the two is a scalar.
     dtype : dtype_like
         The type whose eps is the unit: float16, bfloat16, float32 or float64.
 
@@ -208,7 +243,9 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
     Raises
     ------
     ValueError
-        If the type is another one.
+        If two arrays differ in shape, or the type is another one.
+    TypeError
+        If what is computed or exact holds anything else.
 
     Examples
     --------
@@ -217,9 +254,15 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
     0.125
     """
     eps = EXACT.mpf(2) ** (1 - _format(dtype).significand_bits)
+    computed, exact = _doubles(computed=computed), as_array("exact", exact)
+    exact = exact if exact.dtype == object else _doubles(exact=exact)
+    if computed.ndim and exact.ndim:
+        same_shape(computed=computed, exact=exact)
 
     def error(c: float, e: float | mpmath.mpf) -> float:
-        c, e = EXACT.mpf(float(c)), EXACT.convert(e)
+        if not isinstance(e, Real):
+            raise TypeError(f"exact must hold mpf or other real numbers, got {e!r}")
+        c, e = EXACT.mpf(c), EXACT.convert(e)
         if EXACT.isnormal(e):  # neither 0, nor infinite, nor NaN
             return float(abs(c - e) / (abs(e) * eps))
         if EXACT.isnan(c) or EXACT.isnan(e):
@@ -230,10 +273,30 @@ def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDA
 
 
 def _format(dtype: DTypeLike) -> Format:
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    if name not in FORMATS:
-        raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {name}")
+    name = np.dtype(dtype).name if isinstance(dtype, type | np.dtype) else dtype  # NumPy takes None for float64
+    if not isinstance(name, str) or name not in FORMATS:
+        raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {name!r}")
     return FORMATS[name]
+
+
+def _doubles(**argument: ArrayLike) -> NDArray[np.float64]:
+    """Return the argument as float64, which holds every number of the book's types, bfloat16 among them."""
+    [(name, value)] = argument.items()
+    array = as_array(name, value)
+    [floats] = as_floats(**{name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array})
+    return floats.astype(np.float64)
+
+
+def _weights(labels: NDArray, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weight of each class, which is 1 for a class that is given by its index."""
+    if not labels.ndim:
+        weights = np.zeros(logits.size)
+        weights[as_class_indices(labels, logits.size)] = 1
+        return weights
+    weights = _doubles(labels=labels)
+    same_shape(labels=weights, logits=logits)
+    in_unit_interval(labels=weights)
+    return weights
 
 
 def _elementwise(function: Callable, *arrays: ArrayLike) -> NDArray[np.object_]:
@@ -242,7 +305,7 @@ def _elementwise(function: Callable, *arrays: ArrayLike) -> NDArray[np.object_]:
 
 
 def _exact_sigmoid_cross_entropy(label: float, logit: float) -> mpmath.mpf:
-    z, x = EXACT.mpf(float(label)), EXACT.mpf(float(logit))
+    z, x = EXACT.mpf(label), EXACT.mpf(logit)
     distance = abs(x)
     wrong_side = 1 - z if x >= 0 else z
     linear = distance * wrong_side if wrong_side else EXACT.zero

@@ -1,12 +1,9 @@
 """What the tests need before the first import of TensorFlow or Matplotlib, whether make or pytest starts them."""
 
 import os
-import shutil
 
 import matplotlib as mpl
-import pytest
 from hypothesis import settings
-from playwright.sync_api import Error
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as in the Makefile
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -14,24 +11,3 @@ mpl.use("agg")
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)  # first calls are slow; each run tries the same
 settings.load_profile("repeatable")
-
-BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
-BROWSERS += ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
-
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run"]
-QUIET += ["--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="session")
-def browser(launch_browser):
-    """Start the machine's Chromium or Chrome, or else Playwright's own, in the place of pytest-playwright's browser."""
-    for path in [*filter(None, map(shutil.which, BROWSERS)), None]:
-        try:
-            started = launch_browser(executable_path=path, args=QUIET)
-        except Error:  # not there, or not able to run
-            continue
-        yield started
-        started.close()
-        return
-    excuse = "No Chromium or Chrome starts here, so what needs a browser was not tested."
-    pytest.fail(excuse, pytrace=False) if os.environ.get("CI") else pytest.skip(excuse)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-WORKFLOWS = sorted((Path(__file__).parents[1] / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = sorted((Path(__file__).parents[2] / ".github" / "workflows").glob("*.yml"))
 
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
@@ -26,5 +26,5 @@ def test_the_same_action_is_at_the_same_commit_everywhere():
 
 
 def test_a_workflow_may_only_read_and_every_job_ends(workflow):
-    assert "\npermissions:\n  contents: read\n\n" in workflow
+    assert "\npermissions:\n  contents: read\n\n" in workflow  # what a job needs beyond that stands with the job
     assert workflow.count("runs-on:") == workflow.count("timeout-minutes:")

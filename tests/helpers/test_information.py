@@ -1,9 +1,10 @@
-"""Entropy, cross-entropy and divergence: values, inequalities, limits, types, shapes, refusals, digits, and Keras beside."""
+"""Entropy, cross-entropy and divergence: values, inequalities, limits, types, shapes, digits, and rows that sum to 1."""
 
-import keras
+from functools import cache
+
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.information import cross_entropy, entropy, kl_divergence
@@ -17,7 +18,7 @@ of_two = pytest.mark.parametrize("function", [cross_entropy, kl_divergence])
 
 
 @st.composite
-def distributions(draw, count=1, zeros=True):
+def distributions(draw, count=1):
     """Draw distributions of one length, from uniform to one-hot, with the floating-point type they were normalized in."""
     dtype = draw(st.sampled_from(DTYPES))
     n = draw(st.integers(2, 8))
@@ -27,30 +28,14 @@ def distributions(draw, count=1, zeros=True):
         x = np.array(draw(logits), dtype)
         weights = np.exp(x - x.max())
         rows.append(weights / weights.sum())
-        assume(zeros or rows[-1].all())
     return rows
 
 
-def exact(row):
-    return [EXACT.mpf(float(value)) for value in row]
+exact_value = np.frompyfunc(lambda value: EXACT.mpf(float(value)), 1, 1)
+exact_log = np.frompyfunc(lambda value: EXACT.log(value) if value else EXACT.zero, 1, 1)  # 0 log 0 is 0
 
 
-def exact_cross_entropy(p, q):
-    return EXACT.fsum(-a * EXACT.log(b) for a, b in zip(exact(p), exact(q), strict=True) if a)
-
-
-def exact_sum_of_non_negative_terms(p, q):
-    return EXACT.fsum((a * EXACT.log(a / b) if a else 0) - a + b for a, b in zip(exact(p), exact(q), strict=True))
-
-
-def exact_divergence(p, q):
-    """Return the divergence of the rows divided by their exact sums."""
-    p, q = exact(p), exact(q)
-    p, q = [a / EXACT.fsum(p) for a in p], [b / EXACT.fsum(q) for b in q]
-    return EXACT.fsum(a * EXACT.log(a / b) for a, b in zip(p, q, strict=True) if a)
-
-
-def hostile_pairs(dtype):
+def pairs_of_rows(dtype):
     """Yield distributions without zeros in q: far apart, nearly equal, at the factor of two, and with tiny values."""
     rng, eps = np.random.default_rng(0), float(np.finfo(dtype).eps)
     tiny = float(np.finfo(dtype).smallest_subnormal)
@@ -65,6 +50,13 @@ def hostile_pairs(dtype):
                 p, q = p.astype(dtype), (q / q.sum()).astype(dtype)
                 if q.all():
                     yield p, q
+
+
+@cache
+def hostile_pairs(dtype):
+    """Return the pairs of rows, as they are given, exactly, and their exact logarithms, which are what takes time."""
+    exact = [(p, q, exact_value(p), exact_value(q)) for p, q in pairs_of_rows(dtype)]
+    return [(*rows, exact_log(rows[2]), exact_log(rows[3])) for rows in exact]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +85,7 @@ def test_gibbs_inequality(rows):
 @given(rows=distributions(count=2))
 def test_pinskers_inequality(rows):
     p, q = rows
-    bound = EXACT.fsum(abs(a - b) for a, b in zip(exact(p), exact(q), strict=True)) ** 2 / 2
+    bound = sum(abs(exact_value(p) - exact_value(q))) ** 2 / 2
     # the bound holds for exact distributions; these miss 1 by n eps at most, and the divergence is rounded
     assert float(kl_divergence(p, q)) >= bound - 4 * len(p) * float(np.finfo(p.dtype).eps)
 
@@ -120,7 +112,7 @@ def test_no_prediction_costs_less_than_the_entropy(rows):
 
 
 @given(rows=distributions())
-def test_entropy_lies_between_that_of_certainty_and_that_of_the_uniform(rows):
+def test_entropy_lies_between_0_and_that_of_the_uniform(rows):
     (p,) = rows
     assert 0 <= float(entropy(p)) <= np.log(len(p)) + 2 * len(p) * float(np.finfo(p.dtype).eps)
 
@@ -145,7 +137,7 @@ def test_certainty_has_entropy_zero_and_no_negative_zero(dtype):
 
 @of_two
 @dtypes
-def test_what_happens_against_all_expectation_costs_infinitely_much_and_nothing_warns(function, dtype):
+def test_an_outcome_predicted_impossible_costs_inf_without_warning(function, dtype):
     p, q = np.array([[0.5, 0.5], [1, 0], [0, 1]], dtype), np.array([[0, 1], [1, 0], [0, 1]], dtype)
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(function(p, q), [INF, 0, 0])
@@ -196,7 +188,7 @@ def test_the_last_axis_is_summed_up(shape):
 
 
 @of_two
-def test_memory_layout_makes_no_difference_and_arguments_stay_as_they_were(function):
+def test_layout_does_not_matter_and_arguments_are_not_changed(function):
     p, q = np.random.default_rng(0).dirichlet(np.ones(500), (2, 6))
     before = p.copy(), q.copy()
     expected = function(p, q)
@@ -218,29 +210,24 @@ def test_rows_that_were_normalized_in_their_type_are_accepted(dtype, n):
 
 @of_two
 @pytest.mark.parametrize(
-    ("p", "q", "error", "message"),
+    ("p", "q", "message"),
     [
-        (0.5, 0.5, ValueError, "p must list the probabilities of all outcomes along its last axis, got a scalar"),
-        ([1.0], 1.0, ValueError, "q must list the probabilities of all outcomes along its last axis, got a scalar"),
-        ([0.3], [0.3], ValueError, r"p must sum to 1 within 2\.2e-16, got a sum of 0\.3$"),
-        ([0.5, 0.5], [0.5, 0.6], ValueError, r"q must sum to 1 within 4\.4e-16, got a sum of 1\.1$"),
-        ([[1, 0], [1, 1]], np.eye(2), ValueError, r"p must sum to 1 within 4\.4e-16, got a sum of 2\.0 in row \(1,\)$"),
-        (np.float32([0.3, 0.699999]), [0, 1], ValueError, r"p must sum to 1 within 2\.4e-07, got a sum of 0\.99999898672"),
-        ([], [], ValueError, r"p must sum to 1 within 0\.0e\+00, got a sum of 0\.0$"),
-        ([-0.5, 1.5], [0.5, 0.5], ValueError, r"p must lie in \[0, 1\], got -0\.5 at index \(0,\)$"),
-        ([0.5, 0.5], [1.5, -0.5], ValueError, r"q must lie in \[0, 1\], got 1\.5 at index \(0,\)$"),
-        ([0.5, 0.5], np.full((2, 2), 0.5), ValueError, r"p and q must have the same shape, got \(2,\) and \(2, 2\)"),
-        (["a", "b"], [0.5, 0.5], TypeError, "p must hold booleans, integers or float16, float32, float64, got <U1"),
-        ([0.5, 0.5], [0.5 + 0j, 0.5], TypeError, "q must hold .*, got complex128"),
+        (0.5, 0.5, "p must list the probabilities of all outcomes along its last axis, got a scalar"),
+        ([1.0], 1.0, "q must list the probabilities of all outcomes along its last axis, got a scalar"),
+        ([0.3], [0.3], r"p must sum to 1 within 2\.2e-16, got a sum of 0\.3$"),
+        ([0.5, 0.5], [0.5, 0.6], r"q must sum to 1 within 4\.4e-16, got a sum of 1\.1$"),
+        ([[1, 0], [1, 1]], np.eye(2), r"p must sum to 1 within 4\.4e-16, got a sum of 2\.0 in row \(1,\)$"),
+        (np.float32([0.3, 0.699999]), [0, 1], r"p must sum to 1 within 2\.4e-07, got a sum of 0\.99999898672"),
+        ([], [], r"p must sum to 1 within 0\.0e\+00, got a sum of 0\.0$"),
     ],
-    ids=["scalar", "scalar-q", "coin", "sum", "row", "float32", "empty", "below", "above", "shapes", "strings", "complex"],
+    ids=["scalar", "scalar q", "coin", "sum", "row", "float32", "empty"],
 )
-def test_bad_input_is_refused_by_name(function, p, q, error, message):
-    with pytest.raises(error, match=message):
+def test_rows_that_are_no_distributions_are_refused(function, p, q, message):
+    with pytest.raises(ValueError, match=message):
         function(p, q)
 
 
-def test_entropy_refuses_what_is_no_distribution():
+def test_entropy_refuses_rows_that_do_not_sum_to_1():
     with pytest.raises(ValueError, match=r"p must sum to 1 within 4\.4e-16, got a sum of 0\.9"):
         entropy([0.4, 0.5])
 
@@ -249,11 +236,11 @@ def test_entropy_refuses_what_is_no_distribution():
 def test_all_three_are_within_4_eps(dtype):
     smallest = float(np.finfo(dtype).smallest_normal)
     checked = 0
-    for p, q in hostile_pairs(dtype):
+    for p, q, exact_p, exact_q, log_p, log_q in hostile_pairs(dtype):
         pairs = [
-            (entropy(p), exact_cross_entropy(p, p)),
-            (cross_entropy(p, q), exact_cross_entropy(p, q)),
-            (kl_divergence(p, q), exact_sum_of_non_negative_terms(p, q)),
+            (entropy(p), -(exact_p * log_p).sum()),
+            (cross_entropy(p, q), -(exact_p * log_q).sum()),
+            (kl_divergence(p, q), (exact_p * (log_p - log_q) - exact_p + exact_q).sum()),  # 400 bits: nothing cancels away
         ]
         for computed, true in pairs:
             if true >= smallest:
@@ -265,37 +252,18 @@ def test_all_three_are_within_4_eps(dtype):
 @dtypes
 def test_the_divergence_forgives_rows_that_miss_1_by_a_rounding(dtype):
     eps = float(np.finfo(dtype).eps)
-    for p, q in hostile_pairs(dtype):
-        a, b = EXACT.fsum(exact(p)) - 1, EXACT.fsum(exact(q)) - 1
-        true = exact_divergence(p, q)
+    for p, q, exact_p, exact_q, log_p, log_q in hostile_pairs(dtype):
+        sum_p, sum_q = exact_p.sum(), exact_q.sum()
+        a, b = sum_p - 1, sum_q - 1
+        # the divergence of the rows divided by their exact sums
+        true = (exact_p * (log_p - log_q)).sum() / sum_p - EXACT.log(sum_p / sum_q)
         slack = (4 * eps + 2 * abs(a)) * true + (a - b) ** 2 + float(np.finfo(dtype).smallest_subnormal)
         assert abs(EXACT.mpf(float(kl_divergence(p, q))) - true) <= slack  # twice the first-order bounds
 
 
-def test_near_equality_the_textbook_sum_loses_every_digit_and_ours_none():
+def test_near_equality_the_textbook_sum_loses_every_digit():
     p, q = np.array([0.3, 0.7]), np.array([0.3 + 1e-9, 0.7 - 1e-9])
-    true = exact_sum_of_non_negative_terms(p, q)
+    exact_p, exact_q = exact_value(p), exact_value(q)
+    true = (exact_p * exact_log(exact_p / exact_q) - exact_p + exact_q).sum()
     assert error_in_eps(np.sum(p * np.log(p / q)), true, "float64") > 0.1 / np.finfo(float).eps
     assert error_in_eps(kl_divergence(p, q), true, "float64") <= 4
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_keras_agrees_where_it_clips_nothing(dtype):
-    p, q = np.random.default_rng(0).dirichlet(np.ones(5), (2, 20)).astype(dtype)
-    assert min(p.min(), q.min()) > 1e-7
-    # Keras's sum cancels: its terms, of the size of the logarithms, are rounded a few times each
-    atol = 4 * np.finfo(dtype).eps * np.sum(p * abs(np.log(p / q)) + p, axis=-1).max()
-    np.testing.assert_allclose(keras.losses.kl_divergence(p, q), kl_divergence(p, q), rtol=0, atol=atol)
-
-
-def test_keras_gives_an_infinite_divergence_a_finite_value():
-    p, q = np.float32([0.5, 0.5]), np.float32([0, 1])
-    # log(0.5 / 1e-7) / 2 + log(0.5) / 2, in a few roundings
-    np.testing.assert_allclose(keras.losses.kl_divergence(p, q), 7.365901, rtol=4 * np.finfo(np.float32).eps)
-    assert kl_divergence(p, q) == INF
-
-
-def test_keras_gives_negative_divergences_for_what_are_no_distributions():
-    assert keras.losses.kl_divergence(np.float32([0.2, 0.2]), np.float32([0.6, 0.6])) < 0
-    with pytest.raises(ValueError, match="p must sum to 1"):
-        kl_divergence(np.float32([0.2, 0.2]), np.float32([0.6, 0.6]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMITTED = json.loads((ROOT / "benchmarks" / "results.json").read_text())
 THEIRS = ["TensorFlow", "TensorFlow, jit_compile"]
 FORMS = ["naive", "max/abs", "the book's form", *THEIRS]

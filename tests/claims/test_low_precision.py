@@ -32,7 +32,7 @@ def mean_of(count, dtype, mean=tf.reduce_mean):
     return float(mean(np.full(count, np.log(2)).astype(dtype)))
 
 
-def test_tensorflow_s_float16_mean_is_zero_when_the_count_overflows_and_nan_when_the_sum_does_too():
+def test_tensorflows_float16_mean_of_many_losses_is_0_then_nan():
     assert mean_of(65_519, np.float16) == pytest.approx(np.log(2), rel=0.01)  # thousands of float16 roundings
     assert mean_of(65_520, np.float16) == 0
     assert np.isnan(mean_of(100_000, np.float16))
@@ -57,7 +57,7 @@ def test_tensorflow_adds_bfloat16_in_float32_and_float16_in_float16():
 
 @pytest.mark.parametrize("loss", [np.log(2), 0.25, 3.0])
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
-def test_a_running_sum_stops_at_the_power_of_two_that_the_chapter_derives(name, loss):
+def test_a_running_sum_stops_at_the_derived_power_of_two(name, loss):
     sums = np.cumsum(np.full(5000, loss).astype(TYPES[name])).astype(float)
     assert sums[-1] == sums[-2] == 2.0 ** np.ceil(np.log2(loss * 2 ** FORMATS[name].significand_bits))
 
@@ -88,7 +88,7 @@ def test_keras_s_loss_classes_compute_in_float32_and_its_functions_do_not():
     assert float(of_function[0]) == 10.8125
 
 
-def test_a_float16_probability_of_one_is_nan_in_keras_s_function_and_in_a_class_whose_floatx_is_float16():
+def test_a_float16_probability_of_1_is_nan_unless_keras_casts_it():
     one = np.ones((1, 1), np.float16)
     assert float(keras.losses.BinaryCrossentropy()(one, one)) == np.float32(2**-23)  # the clip of float32
     assert np.isnan(keras.losses.binary_crossentropy(one, one).numpy()).all()
@@ -116,7 +116,7 @@ def dense(**options):
 
 @pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize(("name", "rounded"), [("float32", 20.3), ("mixed_float16", 20.296875), ("mixed_bfloat16", 20.25)])
-def test_only_a_last_layer_in_float32_keeps_the_logit_and_mixed_precision_clips_a_sigmoid(policy, name, rounded, eager):
+def test_only_a_last_layer_in_float32_keeps_the_logit(policy, name, rounded, eager):
     policy(name)
     sigmoid, wide_sigmoid = keras.layers.Activation("sigmoid"), keras.layers.Activation("sigmoid", dtype="float32")
     clipped = 20.3 if name == "float32" else 23 * np.log(2)
@@ -142,7 +142,7 @@ def test_a_clipped_sigmoid_has_no_gradient_for_a_loss_scale_to_lift(policy, acti
 
 
 @pytest.mark.parametrize(("logit", "survives"), [(9.0, True), (9.1, False)])
-def test_a_slope_of_float16_underflows_where_the_chapter_says_and_a_loss_scale_keeps_it(policy, logit, survives):
+def test_a_float16_slope_underflows_and_a_loss_scale_keeps_it(policy, logit, survives):
     policy("mixed_float16")
     many = np.ones((4096, 1), np.float32)
     for scaled in (False, True):
@@ -166,7 +166,7 @@ def test_loss_scaling_comes_with_the_global_policy_for_float16_alone(policy):
 
 
 @pytest.mark.parametrize(("dtype", "steps"), [(None, 0), ("float32", 5)])
-def test_an_overflowed_logit_halves_the_loss_scale_forever_unless_the_last_layer_is_float32(policy, dtype, steps):
+def test_an_overflowed_logit_halves_the_loss_scale_at_every_step(policy, dtype, steps):
     policy("mixed_float16")
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, use_bias=False, dtype=dtype)])
     model.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -79,7 +79,7 @@ def test_forbidden_hatches_its_region_behind_the_curves_and_says_why():
     assert max(region.get_zorder(), text.get_zorder()) < ax.lines[0].get_zorder()
 
 
-def test_naive_against_stable_draws_a_panel_for_each_type_hatched_where_exp_overflows(curves):
+def test_naive_against_stable_hatches_a_panel_for_each_type(curves):
     fig = naive_against_stable(curves)
     assert len(fig.axes) == len(curves)
     for ax, (name, (x, naive, stable)) in zip(fig.axes, curves.items(), strict=True):

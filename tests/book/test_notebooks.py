@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from myst_nb.core.config import NbParserConfig, Section
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LISTED = set(parse_toc_yaml(ROOT / "_toc.yml"))  # pages without their suffixes
 CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
 

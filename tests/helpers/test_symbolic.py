@@ -79,7 +79,7 @@ def test_each_printed_line_is_the_step_of_that_number(number):
     assert differences(parsed(PRINTED[number]), PUBLISHED.steps[number].expression) == {"all real x": 0}
 
 
-def test_one_printed_line_lacks_a_bracket_and_means_the_step_with_the_bracket_at_its_end():
+def test_the_printed_line_without_its_bracket_means_the_step_with_it():
     line, step = PRINTED[WITHOUT_ITS_BRACKET], PUBLISHED.steps[WITHOUT_ITS_BRACKET].expression
     with pytest.raises((SyntaxError, TokenError)):
         parsed(line)

@@ -6,19 +6,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-GUIDE = Path(__file__).parents[1] / "chapters" / "why-is-my-loss-nan.ipynb"
+GUIDE = Path(__file__).parents[2] / "chapters" / "why-is-my-loss-nan.ipynb"
 CELLS = nbformat.read(GUIDE, as_version=4).cells
 HEADING = re.compile(r"\A\(guide-(\w+)\)=\n### ([A-Z]\d): (.+)", re.MULTILINE)
 PARTS = ["Cause", "Cure", "Threads"]
 THREAD = re.compile(r"\[([\w.]+)#(\d+)\]\(https://github\.com/[\w-]+/([\w.]+)/issues/(\d+)\)")
 INDEX_LINK = re.compile(r"\[([A-Z]\d): [^\]]+\]\(#guide-(\w+)\)")
-KNOWN_THREADS = {
-    "tensorflow": {1234, 2540, 8484, 10268, 31930, 34221, 38349, 38457, 71638, 126005},
-    "keras": {1917, 4744, 11801, 11832, 13926, 15249, 15271, 15290, 17634},
-    "pytorch": {2298, 13773, 49844, 63004, 70348, 135359},
-    "jax": {347},
-    "optax": {896},
-}
 # Where an entry starts, and where it ends: at the next heading.
 STARTS = [i for i, cell in enumerate(CELLS) if cell.cell_type == "markdown" and HEADING.search(cell.source)]
 ENTRIES = [HEADING.search(CELLS[i].source)[2] for i in STARTS]
@@ -78,13 +71,6 @@ def test_a_thread_is_called_by_the_repository_and_number_that_it_links_to():
     text = text_of(CELLS)
     assert text.count("https://github.com/") == len(THREAD.findall(text))
     assert not [link for link in THREAD.findall(text) if link[:2] != link[2:]]
-
-
-def test_the_threads_that_people_ask_about_are_answered():
-    cited = {(name, int(number)) for name, number, *_ in THREAD.findall(text_of(CELLS[STARTS[0] :]))}
-    known = {(name, number) for name, numbers in KNOWN_THREADS.items() for number in numbers}
-    assert len(known & cited) >= 15
-    assert known - cited == set()
 
 
 def test_the_tree_its_description_and_the_index_lead_to_every_entry():

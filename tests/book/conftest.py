@@ -1,0 +1,51 @@
+"""What the tests of the built book share: its pages, and a browser."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Error
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
+PROGRAMS += ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """Return the folder of the built book."""
+    folder = ROOT / "_build" / "html"
+    if not (folder / "index.html").is_file():
+        pytest.fail(f"{folder} is not there: run make book", pytrace=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pages() -> list[str]:
+    """Return the names of the pages, in the book's order, as they stand in _toc.yml."""
+    return list(parse_toc_yaml(ROOT / "_toc.yml"))
+
+
+@pytest.fixture(scope="session")
+def browser(launch_browser):
+    """Start the machine's Chromium or Chrome, or else Playwright's own, in the place of pytest-playwright's browser."""
+    for path in [*filter(None, map(shutil.which, PROGRAMS)), None]:
+        try:
+            started = launch_browser(executable_path=path, args=QUIET)
+        except Error:  # not there, or not able to run
+            continue
+        yield started
+        started.close()
+        return
+    excuse = "No Chromium or Chrome starts here, so what needs a browser was not tested."
+    pytest.fail(excuse, pytrace=False) if os.environ.get("CI") else pytest.skip(excuse)
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that asks for `name` on every page, in the book's order, and on the page of the search."""
+    if "name" in metafunc.fixturenames:
+        metafunc.parametrize("name", [*parse_toc_yaml(ROOT / "_toc.yml"), "search"])

@@ -1,0 +1,252 @@
+"""The pages in a browser: whole and quiet, from a server and from a disk, on a phone, in the dark, and without a mouse."""
+
+import gzip
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
+LIMIT = 250_000  # bytes of a page with all that it loads, compressed as servers do
+CHAPTER = "chapters/gradients"  # formulas, figures, folded code, exercises with solutions, a wide table
+# One page of each kind: a chapter, formulas and an explorer, tables, a glossary, signatures, sources.
+KINDS = ["index", "search", CHAPTER, "chapters/figures-and-exhibits", "chapters/notation"]
+KINDS += ["chapters/helpers-reference", "chapters/bibliography"]
+WHITE = "rgb(255, 255, 255)"
+# The size of what a finger has to hit is a rule of WCAG 2.2, which axe leaves out unless asked.
+RULES = {"resultTypes": ["violations"], "preload": False, "rules": {"target-size": {"enabled": True}}}
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves the book, and logs nothing."""
+
+    def log_message(self, *arguments): ...
+
+
+class Server(ThreadingHTTPServer):
+    """Doesn't mind when the browser leaves before the end of a file."""
+
+    def handle_error(self, *arguments): ...
+
+
+@pytest.fixture(scope="module")
+def site(book):
+    with Server(("127.0.0.1", 0), partial(Handler, directory=book)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def tab(browser, site, book):
+    """Open a tab that notes in its `troubles` what goes wrong, and lets nothing through to elsewhere."""
+    context = browser.new_context(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+    tab = context.new_page()
+    tab.troubles = []
+    tab.on("console", lambda message: tab.troubles.extend([message.text] if message.type == "error" else []))
+    tab.on("pageerror", lambda error: tab.troubles.append(str(error)))
+    tab.on("response", lambda response: tab.troubles.extend([] if response.ok else [f"{response.status} {response.url}"]))
+    gone = "net::ERR_ABORTED"  # the reader left before it had come
+    tab.on("requestfailed", lambda request: tab.troubles.extend([request.url] if request.failure != gone else []))
+    tab.route(lambda url: not url.startswith((site, book.as_uri(), "data:")), lambda route: route.abort())
+    yield tab
+    context.close()
+
+
+def visit(tab: Page, address: str) -> Page:
+    """Open a page and wait until it is as the reader sees it."""
+    tab.troubles.clear()
+    tab.set_viewport_size(DESKTOP)
+    tab.emulate_media(color_scheme="light", media="screen")
+    tab.goto(address)
+    tab.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
+    return tab
+
+
+@pytest.fixture
+def chapter(tab, site):
+    return visit(tab, f"{site}/{CHAPTER}.html")
+
+
+def unfold(tab: Page) -> None:
+    """Unfold what is folded, and let the scripts see it."""
+    tab.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
+    tab.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+
+def barriers(tab: Page) -> list[str]:
+    """Return what axe finds that keeps someone from using the page."""
+    found = Axe().run(tab, options=RULES).response["violations"]
+    return [f"{violation['id']}: {node['html'][:200]}" for violation in found for node in violation["nodes"]]
+
+
+def check_loading(tab: Page, book: Path) -> None:
+    """Check that nothing failed or came from elsewhere, and that all that was loaded is light."""
+    assert not tab.troubles
+    loaded = tab.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name).concat(location.href)")
+    files = {book / unquote(urlsplit(url).path).lstrip("/") for url in loaded if url.startswith("http")}
+    assert len(files) > 5
+    assert sum(len(gzip.compress(file.read_bytes())) for file in files) <= LIMIT
+
+
+def check_formulas(tab: Page) -> None:
+    """Check that each formula is drawn, and that none is left as it was typed."""
+    empty = "all => all.filter((e) => e.getClientRects().length && !e.querySelector('.katex-html')?.offsetWidth).length"
+    assert tab.locator(".math").evaluate_all(empty) == 0
+    texts = "all => all.map((e) => [...e.childNodes].map((n) => n.nodeType === 3 ? n.data : '').join(''))"
+    prose = " ".join(tab.locator("article :not(code, code *, pre, pre *, .katex *, script, style)").evaluate_all(texts))
+    assert not [sign for sign in ("$", r"\(", r"\[", r"\begin") if sign in prose]
+
+
+def check_images(tab: Page) -> None:
+    """Check that each image is there and has the proportions that the page announces."""
+    sizes = "all => all.map((i) => [i.naturalWidth / i.naturalHeight, i.getAttribute('width') / i.getAttribute('height')])"
+    for natural, said in tab.locator("img").evaluate_all(sizes):
+        assert natural > 0
+        assert said == pytest.approx(natural, rel=0.02)
+
+
+def check_phone(tab: Page) -> None:
+    """Check that the page is no wider than a phone, and that no formula runs into its number."""
+    tab.set_viewport_size(PHONE)
+    assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    overlap = "number.nextElementSibling.getBoundingClientRect().right > number.getBoundingClientRect().left + 1"
+    assert tab.locator(".eqno").evaluate_all(f"all => all.filter((number) => {overlap}).length") == 0
+
+
+def test_a_page_is_whole_light_and_usable_by_everyone(tab, site, book, name):
+    visit(tab, f"{site}/{name}.html")
+    check_loading(tab, book)
+    unfold(tab)
+    check_formulas(tab)
+    check_images(tab)
+    assert not barriers(tab)
+    check_phone(tab)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_page_is_usable_on_a_phone_and_in_the_dark(tab, site, kind):
+    visit(tab, f"{site}/{kind}.html")
+    unfold(tab)
+    tab.emulate_media(color_scheme="dark")
+    assert not barriers(tab)
+    tab.set_viewport_size(PHONE)
+    assert not barriers(tab)
+    tab.emulate_media(color_scheme="light")
+    assert not barriers(tab)
+
+
+@pytest.mark.parametrize("page_name", ["index", CHAPTER])
+def test_a_page_opens_from_a_disk_too(tab, book, page_name):
+    visit(tab, (book / f"{page_name}.html").as_uri())
+    assert not tab.troubles
+    assert tab.locator("article img").first.evaluate("image => image.naturalWidth") > 0
+
+
+def test_a_page_can_be_read_without_scripts(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    reader = context.new_page()
+    reader.goto(f"{site}/{CHAPTER}.html")
+    inside = reader.locator("details.solution .katex-html, details.solution p").first
+    assert not inside.is_visible()
+    reader.locator("details.solution summary").first.click()
+    assert inside.is_visible()
+    assert reader.locator(".katex-html").first.is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("disk", [False, True], ids=["server", "disk"])
+def test_the_search_finds_a_word(tab, site, book, disk):
+    visit(tab, f"{book.as_uri() if disk else site}/index.html")
+    tab.locator(".sidebar-search").fill("absorption")
+    tab.keyboard.press("Enter")
+    result = tab.locator("#search-results li a", has_text="Where the naive form overflows").first
+    result.wait_for()
+    assert not barriers(tab)
+    result.click()
+    tab.wait_for_url("**/where-the-naive-form-overflows.html*")
+    assert not tab.troubles
+
+
+def test_the_chosen_theme_is_remembered_and_does_not_flash(browser, site):
+    context = browser.new_context(color_scheme="light")
+    reader = context.new_page()
+    background = "getComputedStyle(document.body).backgroundColor"
+    reader.goto(f"{site}/{CHAPTER}.html")
+    assert reader.evaluate(background) == WHITE
+    reader.locator(".theme-toggle-content .theme-toggle").click()  # from the system's choice to the other one
+    assert reader.evaluate(background) != WHITE
+    # The next page's first frame is noted before any of its scripts but the theme's own can run.
+    reader.add_init_script(f"requestAnimationFrame(() => {{ window.firstFrame = document.body && {background} }})")
+    reader.locator(".prev-page").click()
+    reader.wait_for_load_state()
+    assert reader.evaluate("window.firstFrame") in (None, reader.evaluate(background))
+    assert reader.evaluate(background) != WHITE
+    context.close()
+
+
+def test_every_piece_of_code_can_be_copied(chapter):
+    code = chapter.locator("div:not(.output) > div.highlight > pre")  # as in _config.yml: not what it prints
+    assert code.count() == chapter.locator("button.copybtn").count() > 5
+    code.first.hover()
+    chapter.locator("button.copybtn").first.click()
+    assert chapter.evaluate("navigator.clipboard.readText()").strip() == code.first.inner_text().strip()
+
+
+def test_a_chapter_can_be_downloaded_as_a_notebook(chapter):
+    with chapter.expect_download() as download:
+        chapter.get_by_role("link", name="Download notebook").click()
+    assert download.value.suggested_filename == "gradients.ipynb"
+
+
+def test_the_keyboard_skips_to_the_text_and_unfolds_a_solution(chapter):
+    chapter.keyboard.press("Tab")
+    assert chapter.evaluate("document.activeElement.textContent").strip() == "Skip to content"
+    solution = chapter.locator("details.solution").first
+    inside = solution.locator("summary ~ *").first
+    assert not inside.is_visible()
+    solution.locator("summary").focus()
+    chapter.keyboard.press("Enter")
+    assert inside.is_visible()
+
+
+def test_what_scrolls_can_be_reached_by_keyboard(chapter):
+    chapter.set_viewport_size(PHONE)
+    unfold(chapter)
+    scrolls_and_index = "all => all.map((e) => [e.scrollWidth > e.clientWidth, e.tabIndex])"
+    boxes = chapter.locator("pre, .katex-display").evaluate_all(scrolls_and_index)
+    assert {reachable for scrolls, reachable in boxes if scrolls} == {0}
+    assert {reachable for scrolls, reachable in boxes if not scrolls} == {-1}
+
+
+@pytest.mark.parametrize(("button", "drawer"), [("Chapters", ".sidebar-drawer"), ("On this page", ".toc-drawer")])
+def test_on_a_phone_the_keyboard_opens_and_closes_a_drawer(chapter, button, drawer):
+    chapter.set_viewport_size(PHONE)
+    link = chapter.locator(f"{drawer} a:visible").last
+    assert link.count() == 0  # what is not seen is not in the keyboard's way
+    chapter.get_by_role("button", name=button).focus()
+    chapter.keyboard.press("Enter")
+    assert link.is_visible()
+    assert not barriers(chapter)
+    chapter.keyboard.press("Escape")
+    assert link.count() == 0
+
+
+def test_paper_shows_the_text_alone_unfolded_and_light(chapter):
+    chapter.emulate_media(color_scheme="dark", media="print")
+    chapter.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert chapter.evaluate("getComputedStyle(document.body).backgroundColor") == WHITE
+    assert chapter.locator("details.solution:not([open])").count() == 0
+    assert chapter.locator("h1").is_visible()
+    for part in (".sidebar-drawer", ".toc-drawer", ".launch", ".related-pages", ".copybtn"):
+        assert not chapter.locator(part).first.is_visible()
+    chapter.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert chapter.locator("details.solution[open]").count() == 0

@@ -1,0 +1,398 @@
+"""`make book`, run on a copy of the project whose chapters are small: never hangs, never stale, never needless."""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from _ext.build import CODE, PAGES, digest
+
+ROOT = Path(__file__).parents[2]
+IGNORED = (ROOT / ".gitignore").read_text(encoding="utf8").replace("/", "").splitlines()
+
+TOC = "format: jb-book\nroot: index\nchapters:\n"
+WORDS = """\
+# Words
+
+What the words mean.
+
+```{glossary}
+logit
+  A number.
+```
+
+```{bibliography}
+```
+"""
+WARNING = "import sys\n\nprint('a trapdoor', file=sys.stderr)"
+FIGURE = {"figure": {"name": "fig-line", "caption": "A line."}, "image": {"alt": "A line."}}
+ONE = [
+    new_markdown_cell("The logit and the `helpers.answer.ANSWER`, by {cite:t}`goldberg1991`, for $x$."),
+    new_code_cell("from helpers import answer\n\nprint(answer.ANSWER)"),
+    new_code_cell("import matplotlib.pyplot as plt\n\nplt.plot([0, 1])\nplt.show()", metadata={"mystnb": FIGURE}),
+    new_code_cell(WARNING, metadata={"mystnb": {"output_stderr": "show"}}),
+]
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf8")
+
+
+def write_chapter(path: Path, *cells: nbformat.NotebookNode) -> None:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [new_markdown_cell(f"# Chapter {path.stem}\n\nOne sentence."), *cells]
+    write(path, nbformat.writes(new_notebook(cells=cells, metadata={"kernelspec": kernel})))
+
+
+def command(project: Path, *arguments: str) -> dict:
+    """Return what subprocess needs to build a project with this environment, without looking at its age."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # from make test
+    # MPLBACKEND is set on many machines without a screen; the chapters' figures must not depend on it
+    environment |= {"PYTHONPATH": str(project), "MPLBACKEND": "agg"}
+    arguments = ["make", "book", f"VENV={sys.prefix}", "-o", "environment", *arguments]
+    return {"args": arguments, "cwd": project, "env": environment, "text": True}
+
+
+def make_book(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(**command(project, *arguments), capture_output=True, timeout=120, check=False)
+
+
+def start_book(project: Path, *arguments: str) -> subprocess.Popen:
+    """Start a build as a terminal does, in a group of its own that Ctrl-C reaches."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(**command(project, *arguments), **output, start_new_session=True)
+
+
+def files(project: Path) -> dict[Path, bytes]:
+    book = project / "_build" / "html"
+    return {path.relative_to(book): path.read_bytes() for path in book.rglob("*") if path.is_file()}
+
+
+def copy(source: Path, target: Path) -> Path:
+    return shutil.copytree(source, target, ignore=shutil.ignore_patterns(".git", *IGNORED))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """Make the small project: two chapters, a glossary, and the book's own everything else."""
+    root = tmp_path_factory.mktemp("build") / "template"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".git", "chapters", "tests", *IGNORED))
+    write(root / "_toc.yml", TOC + "".join(f"  - file: chapters/{name}\n" for name in ("one", "two", "words")))
+    write(root / "index.md", "# A small book\n\nOne sentence.\n")
+    write(root / "helpers/answer.py", "ANSWER = 'forty-one'\n")
+    write(root / "chapters/words.md", WORDS)
+    write_chapter(root / "chapters/one.ipynb", *ONE)
+    write_chapter(root / "chapters/two.ipynb", new_code_cell("1 + 1"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def built(template):
+    """Build the small project once; the tests that change it work on copies with its cache and its pages."""
+    first = make_book(template)
+    assert first.returncode == 0, first.stderr
+    return template, first.stdout
+
+
+@pytest.fixture
+def project(built, tmp_path):
+    return shutil.copytree(built[0], tmp_path / "project")
+
+
+def test_a_build_says_what_it_runs_and_where_the_book_is(built):
+    root, output = built
+    assert "2 of 2 chapters to run" in output
+    for name in ("one", "two"):
+        assert f"running chapters/{name}.ipynb\n" in output
+        assert f"  chapters/{name}.ipynb: " in output
+    assert output.endswith(f"The book is in {root}/_build/html/index.html\n")
+
+
+def test_a_planned_warning_and_a_figure_are_on_the_page(built):
+    text = (built[0] / "_build/html/chapters/one.html").read_text(encoding="utf8")
+    assert "a trapdoor" in text
+    assert "_images/" in text
+
+
+def test_a_build_after_no_change_does_nothing(project):
+    before = {path: path.stat().st_mtime_ns for path in (project / "_build").rglob("*.*")}
+    again = make_book(project)
+    assert again.stdout == f"The book is in {project}/_build/html/index.html\n"
+    after = {path: path.stat().st_mtime_ns for path in (project / "_build").rglob("*.*")}
+    assert {path for path in after if before[path] != after[path]} == {project / "_build" / ".lock"}
+
+
+CHANGES = {
+    "a term added": lambda root: write(root / "chapters/words.md", WORDS.replace("logit", "sentence\n  Words.\n\nlogit")),
+    "a helper changed": lambda root: write(root / "helpers/answer.py", "ANSWER = 'forty-two'\n"),
+    "a helper added": lambda root: write(root / "helpers/question.py", "QUESTION = 'Why?'\n"),
+    "a deep static file changed": lambda root: write(root / "_static/katex/katex.min.css", ".katex { color: red }"),
+    "a chapter removed": lambda root: write(root / "_toc.yml", TOC + "  - file: chapters/one\n  - file: chapters/words\n"),
+    "references changed": lambda root: (root / "references.bib").write_bytes(
+        (root / "references.bib").read_bytes().replace(b"Goldberg", b"Silverberg")
+    ),
+}
+URL = "BOOK_REPOSITORY_URL=https://github.com/someone/losses/"
+
+
+def restore(project: Path, template: Path) -> None:
+    """Undo the changes, which removes the term and the helper that they added."""
+    for name in ("chapters/words.md", "helpers/answer.py", "_static/katex/katex.min.css", "_toc.yml", "references.bib"):
+        shutil.copy(template / name, project / name)
+    (project / "helpers/question.py").unlink()
+
+
+def test_a_changed_book_equals_a_clean_one(project, tmp_path):
+    for change in CHANGES.values():
+        change(project)
+    changed, clean = make_book(project, URL), make_book(copy(project, tmp_path / "clean"), URL)
+    assert (changed.returncode, clean.returncode) == (0, 0), changed.stderr + clean.stderr
+    assert files(project) == files(tmp_path / "clean")
+    page = (project / "_build/html/chapters/one.html").read_text(encoding="utf8")
+    for part in (
+        "forty-two",
+        'class="term">sentence',
+        "Silverberg",
+        "gh/someone/losses/main?",
+        "github/someone/losses/blob/",
+    ):
+        assert part in page
+    assert not (project / "_build/html/chapters/two.html").exists()
+
+
+def test_a_restored_book_equals_the_first(project, template, built):
+    for change in CHANGES.values():
+        change(project)
+    assert make_book(project, URL).returncode == 0
+    restore(project, template)
+    restored = make_book(project)
+    assert restored.returncode == 0, restored.stderr
+    assert files(project) == files(template)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_each_change_alone_is_noticed(built, project, monkeypatch, change):
+    monkeypatch.chdir(project)
+    before = digest(CODE), digest(PAGES)
+    change(project)
+    assert (digest(CODE), digest(PAGES)) != before
+
+
+def test_the_repositorys_address_is_noticed():
+    assert digest(PAGES, "https://github.com/someone/losses") != digest(PAGES, "")
+
+
+@pytest.mark.parametrize("path", ["ruff.toml", "pyproject.toml", "README.md", "tests/test_it.py", "_ext/__pycache__/a.pyc"])
+def test_what_the_pages_are_not_made_of_builds_nothing(project, monkeypatch, path):
+    monkeypatch.chdir(project)
+    before = digest(CODE), digest(PAGES)
+    write(project / path, "changed")
+    assert (digest(CODE), digest(PAGES)) == before
+
+
+FAILURES = {"[].pop()": "IndexError: pop from empty list", "import os; os._exit(1)": "DeadKernelError: Kernel died"}
+
+
+@pytest.mark.parametrize(("cell", "words"), FAILURES.items(), ids=["error", "dead kernel"])
+def test_a_chapter_that_fails_is_named_and_the_book_stays(project, cell, words):
+    before = files(project)
+    write_chapter(project / "chapters/two.ipynb", new_code_cell(cell))
+    write_chapter(project / "chapters/one.ipynb", new_code_cell("2 + 2"))
+    build = make_book(project, "JOBS=1")
+    assert build.returncode != 0
+    assert "2 of 2 chapters to run, 1 at a time" in build.stdout
+    assert "chapters/two.ipynb: failed" in build.stdout
+    assert "chapters/two.ipynb failed:" in build.stderr
+    assert words in build.stderr
+    assert "chapters/one.ipynb: failed" not in build.stdout
+    assert files(project) == before
+
+
+def test_a_warning_a_dead_link_and_a_broken_formula_fail_every_build(project):
+    before = files(project)
+    mistakes = new_markdown_cell(r"See {ref}`nowhere`, and $\nonsense$.")
+    write_chapter(project / "chapters/two.ipynb", new_code_cell(WARNING), mistakes)
+    first, second = make_book(project), make_book(project)
+    assert "1 of 3 chapters" not in first.stdout
+    assert "1 of 2 chapters to run" in first.stdout
+    assert "0 of 2 chapters to run" in second.stdout
+    for build in (first, second):
+        assert build.returncode != 0
+        complaints = [line for line in build.stderr.splitlines() if "chapters/two.ipynb" in line]
+        assert any("stderr was found in the cell outputs" in line for line in complaints)
+        assert any("undefined label: 'nowhere'" in line for line in complaints)
+        assert r"KaTeX parse error: Undefined control sequence: \nonsense" in build.stderr
+    assert files(project) == before
+
+
+SLEEPER = """\
+import subprocess, sys
+
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("../running", "w").close()
+child.wait()
+"""
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_ends_at_once_and_leaves_nothing(project, sign):
+    before = files(project)
+    write_chapter(project / "chapters/two.ipynb", new_code_cell(SLEEPER))
+    build = start_book(project)
+    wait_for(project / "running")
+    family = psutil.Process(build.pid).children(recursive=True)
+    assert len(family) >= 3  # the build, the kernel, and what the cell has started
+    start = time.monotonic()
+    os.killpg(build.pid, sign)
+    build.communicate(timeout=10)
+    assert build.returncode != 0
+    _, alive = psutil.wait_procs(family, timeout=2)
+    assert not list(filter(is_alive, alive))
+    assert time.monotonic() - start < 2
+    assert files(project) == before
+
+
+def test_a_second_build_says_that_it_waits(project):
+    write_chapter(project / "chapters/two.ipynb", new_code_cell("import time\n\nopen('../running', 'w')\ntime.sleep(3)"))
+    first = start_book(project)
+    wait_for(project / "running")
+    second = make_book(project)
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == second.returncode == 0, output + second.stderr
+    assert "Another build is running in this folder: waiting for it." in second.stdout
+    assert "chapters to run" not in second.stdout
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2, 4, 5, 6])
+def test_a_killed_build_leaves_a_whole_book(project, template, built, seconds):
+    before = files(project)
+    write(project / "helpers/answer.py", "ANSWER = 'forty-two'\n")
+    build = start_book(project)
+    time.sleep(seconds)
+    os.killpg(build.pid, signal.SIGKILL)  # make, and what it has started; kernels notice that their parent is gone
+    build.communicate()
+    killed = files(project)
+    assert killed == before or b"forty-two" in killed[Path("chapters/one.html")]
+    assert killed.keys() == before.keys()
+    again = make_book(project)
+    assert again.returncode == 0, again.stderr
+    after = files(project)
+    assert b"forty-two" in after[Path("chapters/one.html")]
+    assert after.keys() == before.keys()
+
+
+def test_a_build_killed_between_two_renames_is_repaired(project):
+    before = files(project)
+    (project / "_build/html").rename(project / "_build/html.old")
+    stamp = project / "_build/digests"
+    stamp.write_text(stamp.read_text().split()[0])  # the digest of the pages is written last
+    assert make_book(project).returncode == 0
+    assert files(project) == before
+
+
+@pytest.mark.parametrize("version", [(3, 10, 14), (3, 14, 0), None], ids=["older", "newer", "missing"])
+def test_a_python_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, version):
+    python = tmp_path / "python"
+    if version:
+        pretend = f"import sys; sys.version_info = {version}; exec(sys.argv[1])"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{pretend}" "$2"\n')  # $1 is -c
+        python.chmod(0o755)
+    make = ["make", "environment", f"PYTHON={python}", f"VENV={tmp_path}/venv"]
+    refusal = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refusal.returncode != 0
+    said = [line for line in refusal.stderr.splitlines() if not line.startswith("make")]
+    assert len(said) == 1
+    assert said[0].startswith(f"The book needs Python 3.11, 3.12 or 3.13, and {python} is none of them. Install one")
+    assert not (tmp_path / "venv").exists()
+
+
+PYTHON = """\
+#!/bin/sh
+echo "{name} $*" >>calls
+case "$1 $2" in
+  "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+  "-m pip") cp uv-to-install "${{0%/*}}/uv" ;;
+  "-c "*) exec {python} -c "import sys; sys.version_info = {version}; exec(sys.argv[1])" "$2" ;;
+esac
+"""
+UV = """\
+#!/bin/sh
+echo "uv $*" >>calls
+if [ "$1" = venv ]; then mkdir -p "$5/bin" && cp "${0%/*}/python3" "$5/bin/python"; fi
+"""
+
+
+UV_INSTALL = "pip install --quiet --python venv --requirement requirements.txt"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Make a machine whose Pythons and uv are scripts that note what they are asked for, and whose lock names a uv."""
+    for tool in ("sh", "cp", "grep", "mkdir", "rm", "touch"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    write(tmp_path / "requirements.txt", "uv==1.2.3 \\\n    # a lock\n")
+
+    def install(name: str, script: str) -> None:
+        write(tmp_path / name, script)
+        (tmp_path / name).chmod(0o755)
+
+    install("uv-to-install", UV)
+
+    def program(name: str, *version: int) -> None:
+        install(name, PYTHON.format(name=name, python=shlex.quote(sys.executable), version=version) if version else UV)
+
+    def environment(**variables: str) -> list[str]:
+        write(tmp_path / "calls", "")
+        variables |= {"PATH": str(tmp_path)}
+        subprocess.run([ROOT / ".ci" / "environment", "venv"], cwd=tmp_path, env=variables, check=True, capture_output=True)
+        return [call for call in (tmp_path / "calls").read_text().splitlines() if " -c " not in call]
+
+    return program, environment
+
+
+def test_the_first_python_that_fits_makes_the_environment(machine):
+    program, environment = machine
+    program("python3", 3, 14)
+    program("python3.13", 3, 10)
+    program("python3.12", 3, 12)
+    made, *installed = environment()
+    assert made == "python3.12 -m venv venv"
+    assert [call.split(" ", 1)[1] for call in installed] == ["-m pip install --quiet uv==1.2.3", UV_INSTALL]
+    assert environment() == []  # nothing to do
+
+
+def test_an_environment_of_another_python_is_made_again(machine):
+    program, environment = machine
+    program("python3", 3, 12)
+    program("python3.11", 3, 11)
+    environment()
+    assert environment(PYTHON="python3") == []
+    assert environment(PYTHON="python3.11")[0] == "python3.11 -m venv venv"
+
+
+def test_uv_provides_a_python_where_none_fits(machine):
+    program, environment = machine
+    program("python3", 3, 14)
+    program("uv")
+    assert environment() == ["uv venv --quiet --python >=3.11,<3.14 venv", f"uv {UV_INSTALL}"]

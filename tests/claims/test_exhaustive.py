@@ -1,0 +1,134 @@
+"""The exhaustive record is whole, and the parts of the run that hold its worst points find them again."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import exhaustive
+
+RECORD = json.loads((Path(exhaustive.__file__).with_name("exhaustive.json")).read_text())
+ROWS = {(row["quantity"], row["form"], row["type"], row["over"]): row for row in RECORD["rows"]}
+FORMS = [key for key in ROWS if key[0] in ("loss", "gradient")]
+TRIED, SAMPLED = ([key for key in FORMS if ROWS[key]["sampled"] == sampled] for sampled in (False, True))
+RECORDED_LOOPS = RECORD["machine"]["loops"]
+LOOPS = {name: exhaustive.at_level("NumPy", name, "float32") for name in RECORDED_LOOPS}
+
+
+def recorded_here(form):
+    """Return whether this machine computes the last digits of a form as that of the record did."""
+    if form != "TensorFlow":
+        return LOOPS == RECORDED_LOOPS
+    machine, versions = exhaustive.machine(), RECORD["versions"]
+    return machine["simd"] == RECORD["machine"]["simd"] and versions["TensorFlow"] == tf.__version__
+
+
+def point(key):
+    return tuple(float.fromhex(number) for number in ROWS[key]["worst"]["hex"])
+
+
+def proved_bound(quantity, loops):
+    """Return the bound of the book's form in eps. NumPy's own tests allow loops that were not recorded 4 eps."""
+    unknown = {"worst": {"error": 4}}
+    exp = ROWS.get(("exp", loops["exp"], "float32", "[-104, 0]"), unknown)["worst"]["error"]
+    log1p = ROWS.get(("log1p", loops["log1p"], "float32", "[0, 1]"), unknown)["worst"]["error"]
+    return {"loss": exp + log1p + 0.5, "gradient": exp + 1.5}[quantity] + 1e-5  # for the terms of higher order
+
+
+def chunk(number, first=0.0):
+    """Return the bits where the run's chunk begins that holds a number, and where it ends."""
+    start = exhaustive.bits(first)
+    start += (exhaustive.bits(abs(number)) - start) // exhaustive.CHUNK * exhaustive.CHUNK
+    return start, start + exhaustive.CHUNK
+
+
+@cache
+def part(dtype, label, logit):
+    """Repeat the smallest part of the run that holds a point."""
+    with np.errstate(all="ignore"):
+        if dtype == "float64":
+            return exhaustive.hard_labels_float64(0)
+        if dtype == "float32":
+            return exhaustive.hard_labels_float32(*chunk(logit, exhaustive.NEAREST))
+        start = exhaustive.bits(label, exhaustive.TYPES[dtype]) // 4 * 4  # the run takes four labels at a time
+        return exhaustive.pairs(dtype, start, start + 4)
+
+
+@pytest.mark.parametrize("key", TRIED, ids=" ".join)
+def test_worst_point_is_found_again(key):
+    quantity, form, dtype, _ = key
+    worst = part(dtype, *point(key))[key].worst
+    if recorded_here(form):
+        assert worst.arguments == point(key)
+        assert worst.error == pytest.approx(ROWS[key]["worst"]["error"], abs=2e-6)  # the run's own truth is float64
+    elif (form, dtype) == ("the book's form", "float32"):
+        assert worst.error <= proved_bound(quantity, LOOPS)
+    else:
+        pytest.skip("the digits of this form were recorded on another processor")
+
+
+@pytest.mark.parametrize("key", SAMPLED, ids=" ".join)
+def test_a_part_of_the_sample_has_no_worse_point(key):
+    if not recorded_here(key[1]):
+        pytest.skip("the digits of this form were recorded on another processor")
+    # The truth of the sample is a long double, good to 0.005 eps
+    assert part("float64", 0, 0)[key].worst.error <= ROWS[key]["worst"]["error"] * (1 + 1e-6) + 0.01
+
+
+FUNCTIONS_HERE = [key for key in ROWS if key[2] == "float32" and LOOPS.get(key[0]) == key[1]]
+
+
+@pytest.mark.parametrize("key", FUNCTIONS_HERE, ids=" ".join)
+def test_worst_argument_of_a_function_is_found_again(key):
+    name, form, _, over = key
+    (x,) = point(key)
+    with np.errstate(all="ignore"):
+        worst = exhaustive.function_float32("NumPy", name, over, int(np.sign(x)), *chunk(x))[
+            name, form, "float32", over
+        ].worst
+    # A chunk may reach beyond the range
+    assert worst.error >= ROWS[key]["worst"]["error"] - 2e-6
+    assert worst.arguments == (x,) or worst.error > ROWS[key]["worst"]["error"]
+
+
+def test_every_number_was_tried():
+    bits = exhaustive.bits
+    assert {key[1:3] for key in FORMS} == {
+        (form, dtype) for (_, form), (_, dtypes) in exhaustive.FORMS.items() for dtype in dtypes
+    }
+    float32 = 2 * (bits(exhaustive.FURTHEST) - bits(exhaustive.NEAREST))
+    finite = {"float16": 2**16 - 2**11, "bfloat16": 2**16 - 2**8}  # the others are infinities and NaN
+    for key in FORMS:
+        dtype = key[2]
+        labels = bits(1, exhaustive.TYPES[dtype]) + 1 if dtype in finite else 0
+        assert ROWS[key]["points"] == {"float32": float32, "float64": 2**22}.get(dtype, finite.get(dtype, 0) * labels)
+    for name, over, low, high in (("exp", "[-104, 0]", 0, 104), ("log1p", "[0, 1]", 0, 1), ("log", "[1, 2]", 1, 2)):
+        for form in {key[1] for key in ROWS if key[0] == name}:
+            assert ROWS[name, form, "float32", over]["points"] == bits(high) - bits(low) + 1
+
+
+@pytest.mark.parametrize("label", ["label 0", "label 1"])
+def test_four_eps_hold_for_every_float32_logit(label):
+    for quantity in ("loss", "gradient"):
+        book = ROWS[quantity, "the book's form", "float32", label]
+        assert book["worst"]["error"] <= proved_bound(quantity, RECORDED_LOOPS) <= 4
+        assert book["zeros"] == book["not_finite"] == 0
+
+
+def test_logaddexp_is_more_accurate_than_the_books_form():
+    logaddexp, book = (
+        ROWS["loss", form, "float32", "label 0"]["worst"]["error"] for form in ("logaddexp", "the book's form")
+    )
+    assert logaddexp < 1.01 < 2.5 < book
+
+
+def test_tensorflow_loses_all_digits_in_sixteen_bits_only():
+    worst = {
+        dtype: ROWS["loss", "TensorFlow", dtype, exhaustive.EVERY]["worst"]["error"] for dtype in ("float16", "bfloat16")
+    }
+    assert ROWS["loss", "TensorFlow", "float32", "label 0"]["worst"]["error"] < 3
+    assert worst["float16"] > 0.99 * 2**10
+    assert worst["bfloat16"] == 2**7
