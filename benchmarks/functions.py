@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import calls
 import numpy as np
 from questions import SMOOTHING, WEIGHTS
 
@@ -37,7 +38,7 @@ class Function(NamedTuple):
     slope: Callable | None = None  # the gradient, where no framework differentiates
     mark: int | None = None  # the label that stands for padding
     loss: Any = None  # what Keras trains with
-    timed: bool = False
+    main: bool = False  # compiled and timed, too
 
 
 class Library(NamedTuple):
@@ -58,12 +59,24 @@ def called(name: str, options: dict) -> str:
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in options.items())})" if options else name
 
 
-def copied(module: str) -> list[Function]:
-    """Return the losses of a file of benchmarks/losses."""
+def copied(module: str, trains: bool = False) -> list[Function]:
+    """Return the losses of a file of benchmarks/losses, for Keras to train with if that is meant."""
     losses = importlib.import_module(f"losses.{module}")
     forms = {"sigmoid": "sigmoid_cross_entropy", "index": "sparse_softmax_cross_entropy", "one-hot": "softmax_cross_entropy"}
     named = {form: (f"{module}.{name}", getattr(losses, name)) for form, name in forms.items()}
-    return [Function(name, form, loss, loss=loss, timed=True) for form, (name, loss) in named.items()]
+    return [Function(name, form, loss, loss=loss if trains else None, main=True) for form, (name, loss) in named.items()]
+
+
+def recommended(library: str) -> list[Function]:
+    """Return the calls of calls.py for a library."""
+
+    def function(task: str, call: str) -> Function:
+        names = calls.TASKS[task].inputs
+        return Function(
+            call, f"call: {task}", mean=lambda *given: calls.run(library, call, **dict(zip(names, given, strict=True)))
+        )
+
+    return [function(task, entry.calls[library]) for task, entry in calls.TASKS.items() if library in entry.calls]
 
 
 # --- frameworks ----------------------------------------------------------------------------------
@@ -174,17 +187,54 @@ def tensorflow_library() -> Library:
     """Return TensorFlow's operations."""
     import tensorflow as tf
 
-    def operation(name: str, form: str, timed: bool = True, **options: Any) -> Function:
-        return Function(called(f"tf.nn.{name}", options), form, partial(getattr(tf.nn, name), **options), timed=timed)
+    def operation(name: str, form: str, main: bool = True, **options: Any) -> Function:
+        return Function(called(f"tf.nn.{name}", options), form, partial(getattr(tf.nn, name), **options), main=main)
+
+    def version_1(name: str, form: str, **options: Any) -> Function:
+        mean = partial(getattr(tf.compat.v1.losses, name), **options)
+        return Function(called(f"tf.compat.v1.losses.{name}", options), form, partial(mean, reduction="none"), mean, mean)
 
     functions = [
         operation("sigmoid_cross_entropy_with_logits", "sigmoid"),
-        operation("weighted_cross_entropy_with_logits", "sigmoid", timed=False, pos_weight=1),
+        operation("weighted_cross_entropy_with_logits", "sigmoid", main=False, pos_weight=1),
         operation("sparse_softmax_cross_entropy_with_logits", "index"),
         operation("softmax_cross_entropy_with_logits", "one-hot"),
+        version_1("sigmoid_cross_entropy", "sigmoid"),
+        version_1("log_loss", "probability"),
+        version_1("sparse_softmax_cross_entropy", "index"),
+        version_1("softmax_cross_entropy", "one-hot"),
+        version_1("sparse_softmax_cross_entropy", "weighted", weights=WEIGHTS),
         *copied("tensorflow_losses"),
+        *recommended("tensorflow"),
     ]
     return Library(tf.__version__, tensorflow_framework(), functions)
+
+
+def loss_class(losses: Any, shown: str, none: str | None, name: str, form: str, **options: Any) -> Function:
+    """Return a loss class of Keras 2 or 3, where none is the reduction that leaves the losses one by one."""
+    mean = getattr(losses, name)(**options)
+    losses_of = one_by_one = getattr(losses, name)(**options, reduction=none)
+    if name.startswith("Binary"):  # it takes the mean of the last axis, so the losses come one by one from a column
+        losses_of = lambda labels, inputs: one_by_one(labels[:, None], inputs[:, None])  # noqa: E731
+    return Function(called(f"{shown}.{name}", options), form, losses_of, mean, mean)
+
+
+def tf_keras_library() -> Library:
+    """Return Keras 2, which is kept for programs of its time and changes no more."""
+    import tf_keras
+
+    of_class = partial(loss_class, tf_keras.losses, "tf_keras.losses", "none")
+    functions = [
+        of_class("BinaryCrossentropy", "sigmoid", from_logits=True),
+        of_class("BinaryCrossentropy", "probability"),
+        of_class("SparseCategoricalCrossentropy", "index", from_logits=True),
+        of_class("SparseCategoricalCrossentropy", "index, probabilities"),
+        of_class("CategoricalCrossentropy", "one-hot", from_logits=True),
+        of_class("CategoricalCrossentropy", "one-hot, probabilities"),
+        of_class("SparseCategoricalCrossentropy", "ignoring", from_logits=True, ignore_class=-1)._replace(mark=-1),
+        of_class("BinaryFocalCrossentropy", "focal", from_logits=True),
+    ]
+    return Library(tf_keras.__version__, tensorflow_framework(), functions)
 
 
 def keras_library(backend: str) -> Library:
@@ -193,12 +243,7 @@ def keras_library(backend: str) -> Library:
     import keras
     from keras import losses, ops
 
-    def of_class(name: str, form: str, **options: Any) -> Function:
-        mean = getattr(losses, name)(**options)
-        losses_of = one_by_one = getattr(losses, name)(**options, reduction=None)
-        if name.startswith("Binary"):  # it takes the mean of the last axis, so the losses come one by one from a column
-            losses_of = lambda labels, inputs: one_by_one(labels[:, None], inputs[:, None])  # noqa: E731
-        return Function(called(f"keras.losses.{name}", options), form, losses_of, mean, mean)
+    of_class = partial(loss_class, losses, "keras.losses", None)
 
     def weighted(name: str, form: str, **options: Any) -> Function:
         loss = partial(getattr(losses, name)(from_logits=True, **options), sample_weight=np.float32(WEIGHTS))
@@ -213,7 +258,7 @@ def keras_library(backend: str) -> Library:
         loss = of_class(name, form, from_logits=True)
         from_probabilities = "probability" if form == "sigmoid" else f"{form}, probabilities"
         functions += [
-            loss._replace(loss=loss.mean, timed=True),
+            loss._replace(loss=loss.mean, main=True),
             Function(f"keras.ops.{operation.__name__}(from_logits=True)", form, partial(operation, from_logits=True)),
             of_class(name, from_probabilities),
             Function(f"keras.ops.{operation.__name__}", from_probabilities, operation),
@@ -228,12 +273,13 @@ def keras_library(backend: str) -> Library:
         weighted("BinaryCrossentropy", "weighted sigmoid"),
         smoothed._replace(losses=lambda labels, x: of_rows(ops.one_hot(labels, x.shape[-1]), x), mean=None),
         of_class("BinaryFocalCrossentropy", "focal", from_logits=True),
-        *copied("keras_losses"),
+        *copied("keras_losses", trains=True),
+        *recommended("keras"),
     ]
     if backend == "numpy":
         functions = [function._replace(loss=None) for function in functions]  # it does not train
     else:  # what is written for the backend trains as well
-        functions += [function._replace(form=f"trained {function.form}") for function in copied(f"{backend}_losses")]
+        functions += [function._replace(form=f"trained {function.form}") for function in copied(f"{backend}_losses", True)]
     version = importlib.import_module(backend).__version__.partition("+")[0]
     return Library(f"{keras.__version__} on {version}", FRAMEWORKS[backend](), functions)
 
@@ -268,12 +314,12 @@ def torch_library() -> Library:
     chunks = LinearCrossEntropyOptions(batch_chunk_size=1)
     framework = torch_framework()
     functions = [
-        functional("binary_cross_entropy_with_logits", "sigmoid", sigmoid)._replace(timed=True),
+        functional("binary_cross_entropy_with_logits", "sigmoid", sigmoid)._replace(main=True),
         functional("binary_cross_entropy_with_logits(pos_weight=1)", "sigmoid", partial(sigmoid, pos_weight=pos_weight)),
         functional("binary_cross_entropy_with_logits(weight=…)", "weighted sigmoid", partial(sigmoid, weight=weights)),
         functional("binary_cross_entropy", "probability", F.binary_cross_entropy),
-        functional("cross_entropy", "index", cross_entropy)._replace(timed=True),
-        functional("cross_entropy, rows of labels", "one-hot", cross_entropy)._replace(timed=True),
+        functional("cross_entropy", "index", cross_entropy)._replace(main=True),
+        functional("cross_entropy, rows of labels", "one-hot", cross_entropy)._replace(main=True),
         functional("cross_entropy under autocast to bfloat16", "index", autocast),
         functional("cross_entropy(ignore_index=-100)", "ignoring", cross_entropy, mark=-100),
         functional("cross_entropy(weight=…)", "weighted", partial(cross_entropy, weight=by_class)),
@@ -284,6 +330,7 @@ def torch_library() -> Library:
         functional("linear_cross_entropy(options=…)", "index", partial(linear, options=chunks)),
         functional("linear_cross_entropy(ignore_index=-100)", "ignoring", linear, mark=-100),
         *copied("torch_losses"),
+        *recommended("torch"),
         *fused_losses(),
     ]
     return Library(torch.__version__.partition("+")[0], framework, functions)
@@ -317,12 +364,16 @@ def jax_library() -> Library:
     def pick(values: Any, labels: Any) -> Any:
         return take_along_axis(values, labels[:, None], axis=-1)[:, 0]
 
+    def of_log_sigmoid(labels: Any, logits: Any) -> Any:
+        return -labels * log_sigmoid(logits) - (1 - labels) * log_sigmoid(-logits)
+
     functions = [
-        Function("-jax.nn.log_sigmoid", "sigmoid", lambda z, x: -z * log_sigmoid(x) - (1 - z) * log_sigmoid(-x)),
-        Function("-jax.nn.log_softmax", "index", lambda y, x: -pick(log_softmax(x), y)),
+        Function("-jax.nn.log_sigmoid", "sigmoid", of_log_sigmoid, main=True),
+        Function("-jax.nn.log_softmax", "index", lambda y, x: -pick(log_softmax(x), y), main=True),
         Function("jax.nn.logsumexp - logit", "index", lambda y, x: logsumexp(x, axis=-1) - pick(x, y)),
         Function("-jax.nn.log_softmax, rows of labels", "one-hot", lambda z, x: -(z * log_softmax(x)).sum(axis=-1)),
         *copied("jax_losses"),
+        *recommended("jax"),
     ]
     return Library(jax.__version__, jax_framework(), functions)
 
@@ -332,10 +383,10 @@ def optax_library() -> Library:
     import jax
     from optax import __version__, losses, smooth_labels
 
-    def swapped(name: str, form: str, timed: bool = False, **options: Any) -> Function:
+    def swapped(name: str, form: str, main: bool = False, **options: Any) -> Function:
         loss = partial(getattr(losses, name), **options)
         return Function(
-            called(f"optax.losses.{name}", options), form, lambda labels, inputs: loss(inputs, labels), timed=timed
+            called(f"optax.losses.{name}", options), form, lambda labels, inputs: loss(inputs, labels), main=main
         )
 
     def ignoring(labels: Any, logits: Any) -> Any:
@@ -345,15 +396,16 @@ def optax_library() -> Library:
         return losses.softmax_cross_entropy(logits, smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), SMOOTHING))
 
     functions = [
-        swapped("sigmoid_binary_cross_entropy", "sigmoid", timed=True),
+        swapped("sigmoid_binary_cross_entropy", "sigmoid", main=True),
         swapped("sigmoid_focal_loss", "sigmoid", gamma=0),
         swapped("sigmoid_focal_loss", "focal"),
-        swapped("softmax_cross_entropy_with_integer_labels", "index", timed=True),
-        swapped("softmax_cross_entropy", "one-hot", timed=True),
+        swapped("softmax_cross_entropy_with_integer_labels", "index", main=True),
+        swapped("softmax_cross_entropy", "one-hot", main=True),
         swapped("safe_softmax_cross_entropy", "one-hot"),
         swapped("poly_loss_cross_entropy", "one-hot", epsilon=0),
         Function("optax.losses.softmax_cross_entropy_with_integer_labels(where=labels >= 0)", "ignoring", ignoring, mark=-1),
         Function("optax.losses.softmax_cross_entropy of optax.smooth_labels", "smoothed", smoothed),
+        *recommended("optax"),
     ]
     return Library(f"{__version__} on {jax.__version__}", jax_framework(), functions)
 
@@ -371,6 +423,7 @@ def scipy_library() -> Library:
         Function("-scipy.special.log_softmax", "index", lambda y, x: -pick(log_softmax(x, axis=-1), y)),
         Function("scipy.special.logsumexp - logit", "index", lambda y, x: logsumexp(x, axis=-1) - pick(x, y)),
         Function("-scipy.special.log_softmax, rows of labels", "one-hot", lambda z, x: -(z * log_softmax(x, -1)).sum(-1)),
+        *recommended("scipy"),
     ]
     return Library(scipy.__version__, numpy_framework(), functions)
 
@@ -392,6 +445,7 @@ def sklearn_library() -> Library:
             mean=lambda y, p: log_loss(y, p, labels=np.arange(p.shape[-1])),
         ),
         Function("sklearn.metrics.log_loss(sample_weight=…)", "weighted", mean=weighted),
+        *recommended("scikit-learn"),
     ]
     return Library(sklearn.__version__, numpy_framework(), functions)
 
@@ -426,6 +480,7 @@ FRAMEWORKS = {
 LIBRARIES: dict[str, Callable[[], Library]] = {
     "tensorflow": tensorflow_library,
     **{f"keras/{backend}": partial(keras_library, backend) for backend in FRAMEWORKS},
+    "tf_keras": tf_keras_library,
     "torch": torch_library,
     "jax": jax_library,
     "optax": optax_library,
@@ -435,7 +490,7 @@ LIBRARIES: dict[str, Callable[[], Library]] = {
 }
 # In a hurry, those that import the same share a process.
 TOGETHER = (
-    ("tensorflow", "keras/tensorflow"),
+    ("tensorflow", "keras/tensorflow", "tf_keras"),
     ("jax", "optax", "keras/jax"),
     ("torch", "keras/torch"),
     ("keras/numpy", "scipy", "scikit-learn", "helpers"),

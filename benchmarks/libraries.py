@@ -59,20 +59,21 @@ def takes(question: Question, function: Function, framework: Framework) -> bool:
         "slope": function.slope or (framework.gradient and function.losses),
         "label's slope": function.slope or (framework.gradient and function.losses),
         "as given": function.as_given or function.losses,
+        "call": function.mean,
         "trained": function.loss and framework.gradient,
         "error over logit": function.losses,
         "error over classes": function.losses,
         "chunked": function.mean,
-        "speed": function.timed and framework.gradient,
+        "speed": function.main and framework.gradient,
     }
     return function.form in question.forms and bool(able[question.asks])
 
 
-def ways(question: Question, framework: Framework, part: str) -> list[str]:
+def ways(question: Question, function: Function, framework: Framework, part: str) -> list[str]:
     """Return how a question is asked; NumPy has one way only, and in a hurry JAX answers compiled where it can."""
     if not framework.gradient:
         return [""]
-    if not (framework.compiled and question.compiled):
+    if not (framework.compiled and question.compiled and function.main):
         return ["eager"]
     return ["jit"] if part == "quick" and framework.slow_eagerly else ["eager", "jit"]
 
@@ -85,7 +86,7 @@ def call(asks: str, function: Function, framework: Framework, how: str) -> Calla
         return function.slope or framework.gradient(function.losses, compiled)
     if asks == "as given":
         return compiled(function.as_given or function.losses)
-    return compiled(function.mean if asks == "mean" else function.losses or function.mean)
+    return compiled(function.mean if asks in ("mean", "call") else function.losses or function.mean)
 
 
 def answer(question: Question, function: Function, framework: Framework, how: str) -> dict:
@@ -232,7 +233,7 @@ def work(names: list[str], part: str, path: Path) -> None:
             for question, function in itertools.product(QUESTIONS, functions):
                 if question.asks not in PARTS[part] or not takes(question, function, framework):
                     continue
-                for how in ways(question, framework, part):
+                for how in ways(question, function, framework, part):
                     asked = {"question": question.name, "library": name, "function": function.name, "how": how}
                     if key(asked) not in answered:
                         write(**asked)

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import calls
 import numpy as np
 
 # What a function takes. A class is named by its index, or by a one-hot row that is made of the index.
@@ -22,13 +23,18 @@ WEIGHTS = (1, 3)
 SMOOTHING = 0.1
 
 # The parts that a run may be asked for, by what the questions ask.
-QUICK = ("losses", "mean", "slope", "label's slope", "as given")
+QUICK = ("losses", "mean", "slope", "label's slope", "as given", "call")
 SLOW = ("trained", "error over logit", "error over classes", "chunked")
 PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed",)}
 
 
-def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels, as the form takes them, and inputs; a label None becomes the function's mark for padding."""
+def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np.ndarray, ...]:
+    """Return labels, as the form takes them, and inputs; a label None becomes the function's mark for padding.
+
+    A call has its own arrays, by name.
+    """
+    if question.asks == "call":
+        return tuple(np.array(array) for array in question.inputs.values())
     rounded = "float32" if question.dtype == "bfloat16" else question.dtype  # NumPy has none; no input here needs rounding
     inputs = np.array(question.inputs, rounded)
     labels = np.array([mark if label is None else label for label in question.labels])
@@ -103,6 +109,12 @@ def exact_focal(question: "Question") -> list:
     return [p**2 * loss for p, loss in zip(against, exact_answers(question), strict=True)]
 
 
+def exact_call(question: "Question") -> list:
+    """Return what the call "exact" of a task gives in float64."""
+    task = calls.TASKS[question.name.removeprefix("call: ")]
+    return np.ravel(calls.run("exact", task.calls["exact"], **dict(zip(task.inputs, arrays(question, ""), strict=True))))
+
+
 STEPS, RATE = 50, 0.5  # of training
 
 
@@ -131,8 +143,9 @@ class Question(NamedTuple):
     """Something to ask of every function that has one of the forms.
 
     ``asks`` is "losses" (one by one), "mean" (as the library forms it), "slope" (by the logits or probabilities),
-    "label's slope" (its first entry, that of the right class), "as given" (the default call, whatever the shapes), or one of
-    the measurements of libraries.py. ``exact`` gives the exact answers; None stands for questions that have none.
+    "label's slope" (its first entry, that of the right class), "as given" (the default call, whatever the shapes), "call" (a
+    call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact`` gives the exact
+    answers; None stands for questions that have none.
     """
 
     name: str
@@ -148,6 +161,8 @@ class Question(NamedTuple):
 
 def text(value: Any) -> Any:
     """Return numbers as strings, since they can be infinite, with runs of equal ones counted."""
+    if isinstance(value, dict):
+        return {name: text(array) for name, array in value.items()}
     if value is None or not np.ndim(value):
         return "padding" if value is None else str(value)
     if np.ndim(value) > 1 or len(value) < 5:
@@ -246,6 +261,8 @@ QUESTIONS = [
     Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
     Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
     Question("focal", ("focal",), [1, 1, 1], [2, 15, -20], "from logits, or through p", exact=exact_focal, **_EAGER),
+    Question("by-default", SIGMOID, [[1], [0]], [[1], [2]], "each loss, mean or sum", "as given", **_NO_EXACT, **_EAGER),
+    Question("by-default-classes", CLASSES, [0, 2], _123 * 2, "the same", "as given", **_NO_EXACT, **_EAGER),
     # measurements
     Question("trained", (*SIGMOID, "trained sigmoid"), [], [], "loss before and after", "trained", exact=exact_training),
     Question("trained-classes", (*INDEX, "trained index"), [], [], "the same", "trained", exact=exact_training),
@@ -253,4 +270,9 @@ QUESTIONS = [
     Question("error-over-classes", CLASSES, [], [], "errors in eps", "error over classes", **_NO_EXACT, **_EAGER),
     Question("chunked-bfloat16", ("hidden",), [], [], "mean loss, errors of gradients", "chunked", **_NO_EXACT, **_EAGER),
     Question("speed", SIGMOID + CLASSES, [], [], "ns per logit, for loss and gradient", "speed", **_NO_EXACT),
+    # calls
+    *(
+        Question(f"call: {name}", (f"call: {name}",), [], task.inputs, "a call to copy", "call", exact=exact_call, **_EAGER)
+        for name, task in calls.TASKS.items()
+    ),
 ]
