@@ -40,7 +40,7 @@ exhaustive: environment  ## Try every float32 logit and every pair of 16-bit num
 	@python -m benchmarks.exhaustive
 
 libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions: benchmarks/libraries.json, 5 minutes; LIBRARY=torch asks one
-	@$(LIBRARIES)/bin/python benchmarks/libraries.py $(LIBRARY)
+	@$(LIBRARIES)/bin/python -m benchmarks.libraries $(LIBRARY)
 
 # PyTorch comes first, and as its build for CPUs, which its own index has: the one that PyPI has for Linux brings gigabytes of
 # CUDA. A wheel in a folder that pip has been told of (PIP_FIND_LINKS) is taken, too.

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import calls
 import numpy as np
-from questions import SMOOTHING, WEIGHTS
+
+from benchmarks import calls
+from benchmarks.questions import SMOOTHING, WEIGHTS
 
 
 class Framework(NamedTuple):
@@ -61,10 +62,19 @@ def called(name: str, options: dict) -> str:
 
 def copied(module: str, trains: bool = False) -> list[Function]:
     """Return the losses of a file of benchmarks/losses, for Keras to train with if that is meant."""
-    losses = importlib.import_module(f"losses.{module}")
+    losses = importlib.import_module(f"benchmarks.losses.{module}")
     forms = {"sigmoid": "sigmoid_cross_entropy", "index": "sparse_softmax_cross_entropy", "one-hot": "softmax_cross_entropy"}
     named = {form: (f"{module}.{name}", getattr(losses, name)) for form, name in forms.items()}
     return [Function(name, form, loss, loss=loss if trains else None, main=True) for form, (name, loss) in named.items()]
+
+
+def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callable) -> Function:
+    """Return the max/abs form as a reader would type it."""
+
+    def losses(labels: Any, logits: Any) -> Any:
+        return maximum(logits, 0.0) - labels * logits + log1p(exp(-absolute(logits)))
+
+    return Function("max(x, 0) - x z + log1p(exp(-abs(x)))", "sigmoid by hand", losses)
 
 
 def recommended(library: str) -> list[Function]:
@@ -204,6 +214,7 @@ def tensorflow_library() -> Library:
         version_1("sparse_softmax_cross_entropy", "index"),
         version_1("softmax_cross_entropy", "one-hot"),
         version_1("sparse_softmax_cross_entropy", "weighted", weights=WEIGHTS),
+        by_hand(tf.maximum, tf.abs, tf.exp, tf.math.log1p),
         *copied("tensorflow_losses"),
         *recommended("tensorflow"),
     ]
@@ -329,6 +340,7 @@ def torch_library() -> Library:
         functional("linear_cross_entropy", "index", linear),
         functional("linear_cross_entropy(options=…)", "index", partial(linear, options=chunks)),
         functional("linear_cross_entropy(ignore_index=-100)", "ignoring", linear, mark=-100),
+        by_hand(lambda x, zero: torch.maximum(x, torch.tensor(zero)), torch.abs, torch.exp, torch.log1p),
         *copied("torch_losses"),
         *recommended("torch"),
         *fused_losses(),
@@ -358,11 +370,11 @@ def fused_losses() -> list[Function]:
 def jax_library() -> Library:
     """Return what JAX itself has, with the signs that make a loss of it."""
     import jax
+    from jax import numpy as jnp
     from jax.nn import log_sigmoid, log_softmax, logsumexp
-    from jax.numpy import take_along_axis
 
     def pick(values: Any, labels: Any) -> Any:
-        return take_along_axis(values, labels[:, None], axis=-1)[:, 0]
+        return jnp.take_along_axis(values, labels[:, None], axis=-1)[:, 0]
 
     def of_log_sigmoid(labels: Any, logits: Any) -> Any:
         return -labels * log_sigmoid(logits) - (1 - labels) * log_sigmoid(-logits)
@@ -372,6 +384,7 @@ def jax_library() -> Library:
         Function("-jax.nn.log_softmax", "index", lambda y, x: -pick(log_softmax(x), y), main=True),
         Function("jax.nn.logsumexp - logit", "index", lambda y, x: logsumexp(x, axis=-1) - pick(x, y)),
         Function("-jax.nn.log_softmax, rows of labels", "one-hot", lambda z, x: -(z * log_softmax(x)).sum(axis=-1)),
+        by_hand(jnp.maximum, jnp.abs, jnp.exp, jnp.log1p),
         *copied("jax_losses"),
         *recommended("jax"),
     ]

@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import calls
 import numpy as np
 
+from benchmarks import calls
+
 # What a function takes. A class is named by its index, or by a one-hot row that is made of the index.
-SIGMOID, PROBABILITY = ("sigmoid",), ("probability",)
+SIGMOID, PROBABILITY, BY_HAND = ("sigmoid",), ("probability",), ("sigmoid by hand",)
 INDEX, ONE_HOT, CLASSES = ("index",), ("one-hot",), ("index", "one-hot")
 CLASS_PROBABILITIES = ("index, probabilities", "one-hot, probabilities")
 
@@ -61,7 +62,7 @@ def exact_rows(question: "Question") -> Iterator[tuple[list, list]]:
     """
     mp = context()
     form, *_ = question.forms
-    binary, given = form in SIGMOID + PROBABILITY, form in PROBABILITY + CLASS_PROBABILITIES
+    binary, given = form in SIGMOID + PROBABILITY + BY_HAND, form in PROBABILITY + CLASS_PROBABILITIES
     counted = question._replace(labels=[label for label in question.labels if label is not None])  # padding comes last
     for row in zip(*arrays(counted, form if binary else "one-hot"), strict=False):
         z, x = ([mp.mpf(float(number)) for number in np.ravel(numbers)] for numbers in row)
@@ -80,7 +81,7 @@ def exact_answers(question: "Question") -> list:
             slopes = [labels * term / total - k for k, term in zip(z, terms, strict=True)]  # by the logits
             if question.forms == PROBABILITY:
                 slopes = [slope / (terms[0] * terms[1]) for slope in slopes]
-            answers += slopes[1:] if question.forms in (SIGMOID, PROBABILITY) else slopes
+            answers += slopes[1:] if question.forms in (SIGMOID, PROBABILITY, BY_HAND) else slopes
         else:  # -log p as log1p of the odds against the class, since p may be too close to 1 even for 400 bits
             labelled = [k for k in range(len(z)) if z[k]]
             odds = [mp.fsum(terms[:k] + terms[k + 1 :]) / terms[k] if terms[k] else mp.inf for k in labelled]
@@ -110,9 +111,11 @@ def exact_focal(question: "Question") -> list:
 
 
 def exact_call(question: "Question") -> list:
-    """Return what the call "exact" of a task gives in float64."""
+    """Return what the call "exact" of a task gives."""
     task = calls.TASKS[question.name.removeprefix("call: ")]
-    return np.ravel(calls.run("exact", task.calls["exact"], **dict(zip(task.inputs, arrays(question, ""), strict=True))))
+    return list(
+        np.ravel(calls.run("exact", task.calls["exact"], **dict(zip(task.inputs, arrays(question, ""), strict=True))))
+    )
 
 
 STEPS, RATE = 50, 0.5  # of training
@@ -194,12 +197,13 @@ _NO_EXACT = {"exact": None}
 QUESTIONS = [
     # binary, from logits
     Question("overflow", SIGMOID, [0], [-810], "the naive form overflows", **_EAGER),
-    Question("absorption", SIGMOID, [1], [23], "log(1 + e^-x) is 0 in float32, log1p(e^-x) is not", **_EAGER),
+    Question("absorption", SIGMOID, [1], [23], "log(1 + e^-x) is 0 in float32, log1p(e^-x) is not"),
     Question("absorption-float64", SIGMOID, [1], [23], "log or log1p, by the digits", dtype="float64", **_EAGER),
     Question("soft-label", SIGMOID, [0.999999], [1000], "max(x, 0) - xz cancels near z = 1"),
     Question("soft-label-negative", SIGMOID, [1e-6], [-1000], "(1 - z)x - log σ(x) cancels near z = 0"),
     Question("confident-negative", SIGMOID, [0], [-17], "it cancels at z = 0; log(1 + e^x) absorbs"),
     Question("kink", SIGMOID, [0.3], [0], "autodiff of max and abs at 0, by tie rule", "slope"),
+    Question("kink-by-hand", BY_HAND, [0.3], [0], "the tie rules of max and abs", "slope", **_EAGER),
     Question("saturated-slope", SIGMOID, [1], [40], "σ(x) - z is 0", "slope"),
     Question("infinite-right", SIGMOID, [1], [np.inf], "0 times infinity is nan"),
     Question("infinite-right-slope", SIGMOID, [1], [np.inf], "so is infinity minus infinity", "slope"),
