@@ -70,12 +70,16 @@ def takes(question: Question, function: Function, framework: Framework) -> bool:
 
 
 def ways(question: Question, function: Function, framework: Framework, part: str) -> list[str]:
-    """Return how a question is asked; NumPy has one way only, and in a hurry JAX answers compiled where it can."""
+    """Return how a question is asked, with NumPy in one way only.
+
+    In a hurry JAX, which compiles each operation by itself, is asked about its main functions and calls, compiled if it can.
+    """
     if not framework.gradient:
         return [""]
-    if not (framework.compiled and question.compiled and function.main):
-        return ["eager"]
-    return ["jit"] if part == "quick" and framework.slow_eagerly else ["eager", "jit"]
+    compiled = framework.compiled and question.compiled and function.main
+    if part == "quick" and framework.slow_eagerly:
+        return ["jit"] if compiled else ["eager"] if function.main or question.asks == "call" else []
+    return ["eager", "jit"] if compiled else ["eager"]
 
 
 @functools.cache  # a compiled function serves all questions of one shape
