@@ -2,6 +2,7 @@
 
 PYTHON ?=
 VENV ?= .venv
+LIBRARIES := _build/libraries
 
 # TensorFlow's notes on its build and the processor belong on no page; its errors still come through.
 # oneDNN's kernels, which announce themselves, round differently from one processor to the next: they are off.
@@ -13,7 +14,7 @@ unexport MPLBACKEND
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test lab bench exhaustive lint links lock katex clean environment
+.PHONY: help book check test lab bench libraries exhaustive lint links lock katex clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +39,19 @@ bench: environment  ## Measure speed, memory and accuracy beside TensorFlow; REC
 exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers: benchmarks/exhaustive.json, 5 minutes
 	@python -m benchmarks.exhaustive
 
+libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions: benchmarks/libraries.json, 5 minutes; LIBRARY=torch asks one
+	@$(LIBRARIES)/bin/python -m benchmarks.libraries $(LIBRARY)
+
+# PyTorch comes first, and as its build for CPUs, which its own index has: the one that PyPI has for Linux brings gigabytes of
+# CUDA. A wheel in a folder that pip has been told of (PIP_FIND_LINKS) is taken, too.
+$(LIBRARIES)/.installed: benchmarks/libraries-requirements.txt | environment
+	@echo "Installing the libraries into $(LIBRARIES)"
+	@uv venv --quiet --clear --seed --python '$(VENV)/bin/python' $(LIBRARIES)
+	@$(LIBRARIES)/bin/python -m pip install --quiet --no-deps "$$(grep '^torch==' $<)" \
+	  --extra-index-url https://download.pytorch.org/whl/cpu
+	@$(LIBRARIES)/bin/python -m pip install --quiet --no-deps --requirement $<
+	@touch $@
+
 lint: environment  ## Check the style of code and notebooks, and what the workflows say
 	@ruff check --quiet
 	@ruff format --quiet --check --diff
@@ -48,9 +62,12 @@ links: book  ## Follow the links that leave the book, which takes the internet
 	@jupyter-book build . --path-output _build/links --builder linkcheck --quiet >_build/links.log 2>&1 || { \
 	  cat _build/links.log >&2; exit 1; }
 
-lock: environment  ## Renew requirements.txt from pyproject.toml
+lock: environment  ## Renew requirements.txt, and benchmarks/libraries-requirements.txt, from pyproject.toml
 	@echo '-e .[chapters,book,test]' | uv pip compile --quiet --upgrade --universal --fork-strategy fewest \
 	  --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements.txt -
+	@grep == requirements.txt | uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate \
+	  --extra chapters --extra libraries --constraint - --custom-compile-command 'make lock' \
+	  --output-file benchmarks/libraries-requirements.txt pyproject.toml
 
 katex: environment  ## Renew _static/katex for the version of KaTeX that renders the formulas
 	@rm -rf _build/katex && mkdir -p _build/katex

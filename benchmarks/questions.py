@@ -1,0 +1,282 @@
+"""What libraries.py asks of every cross-entropy loss, and the exact answers.
+
+A question is an entry of QUESTIONS, at the end. Its exact answer is computed by mpmath, with 400 bits, from the very numbers
+that the libraries get: labels and inputs are rounded to the type of the question first.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import calls
+
+# What a function takes. A class is named by its index, or by a one-hot row that is made of the index.
+SIGMOID, PROBABILITY, BY_HAND = ("sigmoid",), ("probability",), ("sigmoid by hand",)
+INDEX, ONE_HOT, CLASSES = ("index",), ("one-hot",), ("index", "one-hot")
+CLASS_PROBABILITIES = ("index, probabilities", "one-hot, probabilities")
+
+VOCABULARY = 50_257  # of GPT-2
+LEAD = 17  # of the largest logit of a confident row, whose other logits are 0
+WEIGHTS = (1, 3)
+SMOOTHING = 0.1
+
+# The parts that a run may be asked for, by what the questions ask.
+QUICK = ("losses", "mean", "slope", "label's slope", "as given", "call")
+SLOW = ("trained", "error over logit", "error over classes", "chunked")
+PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed",)}
+
+
+def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np.ndarray, ...]:
+    """Return labels, as the form takes them, and inputs; a label None becomes the function's mark for padding.
+
+    A call has its own arrays, by name.
+    """
+    if question.asks == "call":
+        return tuple(np.array(array) for array in question.inputs.values())
+    rounded = "float32" if question.dtype == "bfloat16" else question.dtype  # NumPy has none; no input here needs rounding
+    inputs = np.array(question.inputs, rounded)
+    labels = np.array([mark if label is None else label for label in question.labels])
+    if form.startswith("one-hot") and labels.ndim == 1:
+        labels = labels[:, np.newaxis] == np.arange(inputs.shape[-1])
+    of_class = form.startswith("index") or form in ("ignoring", "weighted", "smoothed")
+    return labels if of_class else labels.astype(rounded), inputs
+
+
+@functools.cache
+def context() -> Any:
+    """Return mpmath with 400 bits. Only the process that knows the exact answers needs it."""
+    import mpmath
+
+    exact = mpmath.MPContext()
+    exact.prec = 400
+    return exact
+
+
+def exact_rows(question: "Question") -> Iterator[tuple[list, list]]:
+    """Yield the labels of the classes, and numbers in the ratio of their probabilities, a row at a time.
+
+    A binary label is a row of two classes. Infinite logits share all of the probability.
+    """
+    mp = context()
+    form, *_ = question.forms
+    binary, given = form in SIGMOID + PROBABILITY + BY_HAND, form in PROBABILITY + CLASS_PROBABILITIES
+    counted = question._replace(labels=[label for label in question.labels if label is not None])  # padding comes last
+    for row in zip(*arrays(counted, form if binary else "one-hot"), strict=False):
+        z, x = ([mp.mpf(float(number)) for number in np.ravel(numbers)] for numbers in row)
+        if binary:
+            z, x = [1 - z[0], *z], [1 - x[0] if given else mp.mpf(0), *x]
+        yield z, x if given else [mp.mpf(int(k == mp.inf)) for k in x] if mp.inf in x else [mp.exp(k) for k in x]
+
+
+def exact_answers(question: "Question") -> list:
+    """Return the exact losses, their mean or the slopes."""
+    mp = context()
+    answers = []
+    for z, terms in exact_rows(question):
+        if question.asks in ("slope", "label's slope"):
+            labels, total = mp.fsum(z), mp.fsum(terms)
+            slopes = [labels * term / total - k for k, term in zip(z, terms, strict=True)]  # by the logits
+            if question.forms == PROBABILITY:
+                slopes = [slope / (terms[0] * terms[1]) for slope in slopes]
+            answers += slopes[1:] if question.forms in (SIGMOID, PROBABILITY, BY_HAND) else slopes
+        else:  # -log p as log1p of the odds against the class, since p may be too close to 1 even for 400 bits
+            labelled = [k for k in range(len(z)) if z[k]]
+            odds = [mp.fsum(terms[:k] + terms[k + 1 :]) / terms[k] if terms[k] else mp.inf for k in labelled]
+            answers.append(mp.fsum(z[k] * mp.log1p(against) for k, against in zip(labelled, odds, strict=True)))
+    if question.asks == "mean":
+        return [mp.fsum(answers) / len(answers)]
+    return answers[:1] if question.asks == "label's slope" else answers
+
+
+def exact_from_logits(question: "Question") -> list:
+    """Return the exact losses where the inputs are logits although the functions take probabilities."""
+    return exact_answers(question._replace(forms=INDEX))
+
+
+def exact_smoothed(question: "Question") -> list:
+    """Return the exact losses of smoothed one-hot rows."""
+    one_hot, inputs = arrays(question, "one-hot")
+    smoothed = one_hot.astype(float) * (1 - SMOOTHING) + SMOOTHING / inputs.shape[-1]
+    return exact_answers(question._replace(forms=ONE_HOT, labels=list(smoothed)))
+
+
+def exact_focal(question: "Question") -> list:
+    """Return (1 - p)^2 times the loss, for labels 1."""
+    question = question._replace(forms=SIGMOID)
+    against = [wrong / (wrong + right) for _, (wrong, right) in exact_rows(question)]
+    return [p**2 * loss for p, loss in zip(against, exact_answers(question), strict=True)]
+
+
+def exact_call(question: "Question") -> list:
+    """Return what the call "exact" of a task gives."""
+    task = calls.TASKS[question.name.removeprefix("call: ")]
+    return list(
+        np.ravel(calls.run("exact", task.calls["exact"], **dict(zip(task.inputs, arrays(question, ""), strict=True))))
+    )
+
+
+STEPS, RATE = 50, 0.5  # of training
+
+
+def problem(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return 96 points of the plane, and the class of each."""
+    y = np.arange(96) % classes
+    centers = np.array([[1, 0], [-1, 1], [0, -1]])
+    return (centers[y] + np.random.default_rng(0).normal(0, 0.7, (96, 2))).astype(np.float32), y
+
+
+def exact_training(question: "Question") -> list:
+    """Return the mean loss before and after gradient descent in float64, whose errors no float32 can show."""
+    classes = 3 if "index" in question.forms else 2
+    x, y = problem(classes)
+    weights, losses = np.zeros((2, classes)), []
+    for _ in range(STEPS + 1):
+        e = np.exp(x @ weights)
+        p = e / e.sum(axis=1, keepdims=True)
+        losses.append(-np.log(p[np.arange(len(y)), y]).mean())
+        # The one logit of two classes is the difference of two logits here, so each of them takes half of its step.
+        weights -= RATE / (2 if classes == 2 else 1) * x.T @ (p - np.eye(classes)[y]) / len(y)
+    return [losses[0], losses[-1]]
+
+
+class Question(NamedTuple):
+    """Something to ask of every function that has one of the forms.
+
+    ``asks`` is "losses" (one by one), "mean" (as the library forms it), "slope" (by the logits or probabilities),
+    "label's slope" (its first entry, that of the right class), "as given" (the default call, whatever the shapes), "call" (a
+    call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact`` gives the exact
+    answers; None stands for questions that have none.
+    """
+
+    name: str
+    forms: tuple[str, ...]
+    labels: Any
+    inputs: Any
+    tells: str
+    asks: str = "losses"
+    dtype: str = "float32"
+    exact: Callable[["Question"], list] | None = exact_answers
+    compiled: bool = True  # asked of the compiled function, too
+
+
+def text(value: Any) -> Any:
+    """Return numbers as strings, since they can be infinite, with runs of equal ones counted."""
+    if isinstance(value, dict):
+        return {name: text(array) for name, array in value.items()}
+    if value is None or not np.ndim(value):
+        return "padding" if value is None else str(value)
+    if np.ndim(value) > 1 or len(value) < 5:
+        return [text(entry) for entry in value]
+    return [f"{n} × {entry}" if (n := len(list(run))) > 1 else str(entry) for entry, run in itertools.groupby(value)]
+
+
+def described(question: Question) -> dict:
+    """Return a question as the record shows it, with exact answers to 20 digits, more than float64 tells apart."""
+    exact = question.exact and [context().nstr(context().mpf(number), 20) for number in question.exact(question)]
+    return {
+        "question": question.name,
+        "asks": question.asks,
+        "tells": question.tells,
+        "labels": text(question.labels),
+        "inputs": text(question.inputs),
+        "type": question.dtype,
+        "exact": exact and [number.replace("+inf", "inf") for number in exact],
+    }
+
+
+def _row(*logits: float) -> list[tuple[float, ...]]:
+    return [logits]
+
+
+_123, _CONFIDENT = _row(1, 2, 3), _row(LEAD, *[0] * (VOCABULARY - 1))
+_EAGER = {"compiled": False}
+_NO_EXACT = {"exact": None}
+QUESTIONS = [
+    # binary, from logits
+    Question("overflow", SIGMOID, [0], [-810], "the naive form overflows", **_EAGER),
+    Question("absorption", SIGMOID, [1], [23], "log(1 + e^-x) is 0 in float32, log1p(e^-x) is not"),
+    Question("absorption-float64", SIGMOID, [1], [23], "log or log1p, by the digits", dtype="float64", **_EAGER),
+    Question("soft-label", SIGMOID, [0.999999], [1000], "max(x, 0) - xz cancels near z = 1"),
+    Question("soft-label-negative", SIGMOID, [1e-6], [-1000], "(1 - z)x - log σ(x) cancels near z = 0"),
+    Question("confident-negative", SIGMOID, [0], [-17], "it cancels at z = 0; log(1 + e^x) absorbs"),
+    Question("kink", SIGMOID, [0.3], [0], "autodiff of max and abs at 0, by tie rule", "slope"),
+    Question("kink-by-hand", BY_HAND, [0.3], [0], "the tie rules of max and abs", "slope", **_EAGER),
+    Question("saturated-slope", SIGMOID, [1], [40], "σ(x) - z is 0", "slope"),
+    Question("infinite-right", SIGMOID, [1], [np.inf], "0 times infinity is nan"),
+    Question("infinite-right-slope", SIGMOID, [1], [np.inf], "so is infinity minus infinity", "slope"),
+    Question("infinite-wrong", SIGMOID, [0], [np.inf], "an infinite loss is right"),
+    Question("label-outside", SIGMOID, [2], [0.8472979], "accepted or refused", **_NO_EXACT),
+    Question("shapes", SIGMOID, [0, 1, 1, 0], [[-1], [2], [-3], [4]], "refused, lined up or 4 × 4", "as given", **_NO_EXACT),
+    Question("float16-digits", SIGMOID, [1], [6], "which type computes, and which returns", dtype="float16"),
+    Question("bfloat16-digits", SIGMOID, [1], [6], "which type computes, and which returns", dtype="bfloat16"),
+    # binary, from probabilities
+    Question("certain-right", PROBABILITY, [1], [1], "a clip costs 1.19e-7", **_EAGER),
+    Question("certain-wrong", PROBABILITY, [1], [0], "where p, or log p, is clipped", **_EAGER),
+    Question("certain-wrong-upper", PROBABILITY, [0], [1], "1 - 1e-7 is 1 - 2^-23 in float32", **_EAGER),
+    Question("certain-wrong-float64", PROBABILITY, [1], [0], "the clip of float64", dtype="float64", **_EAGER),
+    Question("tiny-probability", PROBABILITY, [1], [1e-8], "the clip ends the loss", **_EAGER),
+    Question("tiny-probability-slope", PROBABILITY, [1], [1e-8], "and the gradient", "slope", **_EAGER),
+    Question("half-half", PROBABILITY, [0.5, 0.5], [0, 1], "the published 8.01512", "mean", **_EAGER),
+    Question("float16-certain", PROBABILITY, [1], [1], "1 - 1e-7 is 1, so nothing is clipped", dtype="float16", **_EAGER),
+    Question("bfloat16-certain", PROBABILITY, [1], [1], "1 - 1e-7 is 1, so nothing is clipped", dtype="bfloat16", **_EAGER),
+    Question("label-outside-probability", PROBABILITY, [2], [0.3], "accepted or refused", **_NO_EXACT, **_EAGER),
+    Question("probability-outside", PROBABILITY, [1], [1.5], "refused, clipped or negative", **_NO_EXACT, **_EAGER),
+    # classes, from logits
+    Question("confident", CLASSES, [0], _row(20, 0, 0), "log-sum-exp minus logit cancels"),
+    Question("confident-float64", CLASSES, [0], _row(40, 0, 0), "so it does in float64", dtype="float64"),
+    Question("confident-slope", CLASSES, [0], _row(20, 0, 0), "p - 1 cancels at the right class", "slope"),
+    Question("confident-large", CLASSES, [0], _CONFIDENT, "the error of one token of GPT-2"),
+    Question("confident-large-slope", CLASSES, [0], _CONFIDENT, "its p - 1", "label's slope"),
+    Question("common-offset", CLASSES, [2], _row(10_000, 10_001, 10_002), "is it subtracted first, or last?"),
+    Question("far-apart", CLASSES, [1], _row(1000, 0, 0), "e^1000 overflows"),
+    Question("tie-slope", CLASSES, [0], _row(0, 0, 0), "autodiff of max, by tie rule", "slope"),
+    Question("soft-row", ONE_HOT, _row(1 - 2e-6, 1e-6, 1e-6), _row(1000, 0, 0), "cancellation near a one-hot row"),
+    Question("label-too-large", INDEX, [3], _123, "class 3 of 3", **_NO_EXACT),
+    Question("label-negative", INDEX, [-1], _123, "class -1 of 3", **_NO_EXACT),
+    Question("label-minus-100", INDEX, [-100], _123, "PyTorch's mark for padding", **_NO_EXACT),
+    Question("label-fraction", INDEX, [np.float32(1.7)], _123, "class 1.7 of 3", **_NO_EXACT, **_EAGER),
+    Question("shapes-index", INDEX, [[0], [1], [2], [1]], _123 * 4, "labels (4, 1)", "as given", **_NO_EXACT, **_EAGER),
+    Question("ignored", ("ignoring",), [0, None], _123 * 2, "the mean over the rows that count", "mean", **_EAGER),
+    Question("ignored-losses", ("ignoring",), [0, None], _123 * 2, "what padding costs", **_NO_EXACT, **_EAGER),
+    Question("all-ignored", ("ignoring",), [None, None], _123 * 2, "0 / 0", "mean", **_NO_EXACT, **_EAGER),
+    Question("masked", CLASSES, [0], _row(1, 2, -np.inf), "0 times infinity is nan"),
+    Question("masked-slope", CLASSES, [0], _row(1, 2, -np.inf), "does nan spread to the gradient?", "slope"),
+    Question("masked-wrong", CLASSES, [2], _row(1, 2, -np.inf), "an infinite loss is right"),
+    Question("only-class-slope", CLASSES, [0], _row(1, -np.inf, -np.inf), "all other classes are masked", "slope"),
+    Question("infinite-class", CLASSES, [0], _row(np.inf, 0, 0), "infinity minus infinity is nan"),
+    Question("zero-row", ONE_HOT, _row(0, 0, 0), _123, "an all-zero row used as a mask"),
+    Question("zero-row-slope", ONE_HOT, _row(0, 0, 0), _123, "its gradient is 0, or p", "slope"),
+    Question("two-hot", ONE_HOT, _row(1, 1, 0), _123, "labels whose sum is 2"),
+    Question("float16-many", CLASSES, [0], _row(*[0] * 70_000), "float16 ends at 65,504", dtype="float16"),
+    Question("bfloat16-uniform", CLASSES, [0], _row(*[0] * VOCABULARY), "the grid of bfloat16", dtype="bfloat16"),
+    # classes, from probabilities
+    Question("certain-wrong-class", CLASS_PROBABILITIES, [1], _row(1, 0, 0), "where the library clips", **_EAGER),
+    Question("float16-certain-class", CLASS_PROBABILITIES, [0], _row(1, 0, 0), "and what", dtype="float16", **_EAGER),
+    Question("unnormalized", CLASS_PROBABILITIES, [1], _row(0.5, 0.89, 0.6), "divided by the sum?", **_NO_EXACT, **_EAGER),
+    Question(
+        "logits-as-probabilities", CLASS_PROBABILITIES, [1], _row(-1, 2, -3), "a mistake", exact=exact_from_logits, **_EAGER
+    ),
+    Question("zero-head", CLASS_PROBABILITIES, [1], _row(*[0] * 10), "log 10 hides it", exact=exact_from_logits, **_EAGER),
+    # variants
+    Question("weighted-mean", ("weighted",), [0, 2], _123 * 2, "which denominator", "mean", **_NO_EXACT, **_EAGER),
+    Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
+    Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
+    Question("focal", ("focal",), [1, 1, 1], [2, 15, -20], "from logits, or through p", exact=exact_focal, **_EAGER),
+    Question("by-default", SIGMOID, [[1], [0]], [[1], [2]], "each loss, mean or sum", "as given", **_NO_EXACT, **_EAGER),
+    Question("by-default-classes", CLASSES, [0, 2], _123 * 2, "the same", "as given", **_NO_EXACT, **_EAGER),
+    # measurements
+    Question("trained", (*SIGMOID, "trained sigmoid"), [], [], "loss before and after", "trained", exact=exact_training),
+    Question("trained-classes", (*INDEX, "trained index"), [], [], "the same", "trained", exact=exact_training),
+    Question("error-over-logit", SIGMOID, [], [], "worst errors in eps", "error over logit", **_NO_EXACT, **_EAGER),
+    Question("error-over-classes", CLASSES, [], [], "errors in eps", "error over classes", **_NO_EXACT, **_EAGER),
+    Question("chunked-bfloat16", ("hidden",), [], [], "mean loss, errors of gradients", "chunked", **_NO_EXACT, **_EAGER),
+    Question("speed", SIGMOID + CLASSES, [], [], "ns per logit, for loss and gradient", "speed", **_NO_EXACT),
+    # calls
+    *(
+        Question(f"call: {name}", (f"call: {name}",), [], task.inputs, "a call to copy", "call", exact=exact_call, **_EAGER)
+        for name, task in calls.TASKS.items()
+    ),
+]
