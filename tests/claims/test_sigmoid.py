@@ -4,6 +4,10 @@ Failures of the library are asserted as failures: a version that corrects one ma
 chapter must change.
 """
 
+import os
+import platform
+import subprocess
+import sys
 from functools import cache
 
 import numpy as np
@@ -152,3 +156,15 @@ def test_table_of_lost_digits(form, hard, soft, dtype):
         worst = error_in_eps(form(z, x), exact, dtype).max()
         low, high = (bound[dtype] if bound is LOST else bound for bound in (low, high))
         assert low <= worst <= high
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flag names instructions of x86 processors")
+def test_without_a_fused_multiply_add_the_compiled_loss_cancels_as_well():
+    code = (
+        "import numpy as np, tensorflow as tf\n"
+        "loss = tf.function(tf.nn.sigmoid_cross_entropy_with_logits, jit_compile=True)\n"
+        "print(loss(labels=np.float32([0.999999]), logits=np.float32([1000])).numpy()[0])"
+    )
+    environment = os.environ | {"XLA_FLAGS": "--xla_cpu_max_isa=AVX"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert float(run.stdout) == pytest.approx(0.0010376, rel=5e-5), CHANGED  # the exact loss is 0.00101328
