@@ -24,10 +24,10 @@ book: environment  ## Build the book into _build/html; only chapters that change
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
-	@pytest helpers tests/helpers tests/claims
+	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims
 
 test: book  ## Build the book, then test everything
-	@pytest
+	@pytest --numprocesses 2 --dist worksteal
 
 lab: environment  ## Open the chapters in JupyterLab
 	@jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/chapters

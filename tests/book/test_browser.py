@@ -15,8 +15,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
 LIMIT = 250_000  # bytes of a page with all that it loads, compressed as servers do
 CHAPTER = "chapters/gradients"  # formulas, figures, folded code, exercises with solutions, a wide table
 # One page of each kind: a chapter, formulas and an explorer, tables, a glossary, signatures, sources.
-KINDS = ["index", "search", CHAPTER, "chapters/figures-and-exhibits", "chapters/notation"]
-KINDS += ["chapters/helpers-reference", "chapters/bibliography"]
+KINDS = ["index", "search", CHAPTER, "chapters/notation", "chapters/helpers-reference", "chapters/bibliography"]
 WHITE = "rgb(255, 255, 255)"
 # The size of what a finger has to hit is a rule of WCAG 2.2, which axe leaves out unless asked.
 RULES = {"resultTypes": ["violations"], "preload": False, "rules": {"target-size": {"enabled": True}}}
