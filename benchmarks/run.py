@@ -56,7 +56,7 @@ def binary_arguments(size: int, dtype: DTypeLike) -> Arrays:
 
 
 def binary_samples(dtype: DTypeLike) -> dict[str, Arrays]:
-    """Return labels and logits where forms give out: logits up to 1e6, soft labels as near as 1e-12 to 0 and 1."""
+    """Return labels and logits where forms fail: logits up to 1e6, soft labels as near as 1e-12 to 0 and 1."""
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.uniform(0, 4, 600), rng.uniform(0, 100, 200), 10 ** rng.uniform(-6, 6, 200)])
     x = np.concatenate([x, -x]).astype(dtype)
