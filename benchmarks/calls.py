@@ -121,12 +121,13 @@ TASKS = {
             ),
         },
     ),
-    "Padding: labels -1 do not count": Task(
-        {"labels": [1, -1], **_ROWS},
+    "Padded sequences: labels -1 do not count": Task(
+        {"labels": [[1, 0], [2, -1]], "logits": [[[1.0, 2.0, -1.0], [0.5, -0.5, 3.0]], [[0.0, 1.5, 0.5], [2.0, 0.0, 1.0]]]},
         {
-            "exact": "loss = softmax_loss(labels[0], logits[0])",
+            "exact": "counts = labels != -1\nloss = sum(map(softmax_loss, labels[counts], logits[counts])) / counts.sum()",
             "keras": f"loss = {_SPARSE}, ignore_class=-1)(labels, logits)",
-            "torch": "loss = F.cross_entropy(logits, labels, ignore_index=-1)",
+            # The classes belong on PyTorch's second axis, where a sequence has its positions.
+            "torch": "loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-1)",
             "optax": f"each = {_BY_INDEX})\nloss = jnp.average(each, weights=labels != -1)",
         },
     ),

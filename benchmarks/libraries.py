@@ -93,6 +93,11 @@ def call(asks: str, function: Function, framework: Framework, how: str) -> Calla
     return compiled(function.mean if asks in ("mean", "call") else function.losses or function.mean)
 
 
+def without_folders(message: str) -> str:
+    """Return a message with the names of files but not their folders, which differ from machine to machine."""
+    return re.sub(r"(?<![^\s'\"(\[=])/(?:[^\s/'\"]+/)+", "", message)
+
+
 def answer(question: Question, function: Function, framework: Framework, how: str) -> dict:
     """Return the result of a question, its type where that teaches, and the message of an error."""
     try:
@@ -103,7 +108,7 @@ def answer(question: Question, function: Function, framework: Framework, how: st
             values, dtype = framework.array(call(question.asks, function, framework, how)(*given))
             numbers = [str(value) for value in np.ravel(values)]
     except Exception as error:
-        message = re.sub(r"(?<!\S)/\S+/", "", " ".join(str(error).split()))  # folders differ from machine to machine
+        message = without_folders(" ".join(str(error).split()))
         return {"result": f"error: {type(error).__name__}", "message": message[:200]}
     numbers = numbers[:1] if question.asks == "label's slope" else numbers
     result = {"result": numbers[0] if len(numbers) == 1 else numbers}

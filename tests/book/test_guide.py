@@ -34,7 +34,7 @@ def test_the_table_leads_to_every_entry_in_their_order():
 
 
 def test_every_link_within_the_guide_finds_its_place():
-    sections = re.findall(r"^\(guide-([\w-]+)\)=\n## ", TEXT, re.MULTILINE)
+    sections = re.findall(r"^\(guide-([\w-]+)\)=\n##", TEXT, re.MULTILINE)
     assert set(re.findall(r"\(#guide-([\w-]+)\)", TEXT)) <= {*NAMES, *sections}
 
 

@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -45,8 +47,9 @@ def agree(one, other, tolerance):
 @pytest.fixture(scope="module")
 def today(tmp_path_factory):
     path = tmp_path_factory.mktemp("libraries") / "libraries.json"
-    command = [sys.executable, BENCHMARKS / "libraries.py", "--quick", "--output", path]
-    subprocess.run(command, check=True, capture_output=True)
+    command = [sys.executable, "-m", "benchmarks.libraries", "--quick", "--output", path]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=BENCHMARKS.parent)
+    assert run.returncode == 0, run.stderr
     return json.loads(path.read_text())
 
 
@@ -79,6 +82,33 @@ def test_the_record_holds_every_library_and_backend():
     assert set(VERSIONS) == set(libraries.LIBRARIES), "Ask the missing ones by `make libraries`."
     assert len(VERSIONS) >= 11
     assert len(RECORD["answers"]) >= 300
+
+
+def test_the_messages_in_the_record_name_no_folder_of_a_machine():
+    messages = [answer["message"] for answer in RECORD["answers"] if "message" in answer]
+    assert messages
+    assert not [message for message in messages if libraries.without_folders(message) != message]
+
+
+@pytest.mark.parametrize("before", ["", "line 3, ", "in '", 'File "', "("])
+def test_the_folders_of_a_message_are_left_out(before):
+    assert libraries.without_folders(f"{before}/home/reader/lib64/loss.py:7: 1/2 of https://book.org/a/b") == (
+        f"{before}loss.py:7: 1/2 of https://book.org/a/b"
+    )
+
+
+@pytest.mark.parametrize("page", ["one-loss-many-libraries", "which-loss-to-call", "why-is-my-loss-nan"])
+def test_a_page_that_needs_a_missing_library_names_make_libraries(page, tmp_path, monkeypatch):
+    lacking = {name: [line for line in lines if line.get("library") != "torch"] for name, lines in RECORD.items()}
+    for folder in ("benchmarks", "chapters"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "benchmarks" / "libraries.json").write_text(json.dumps(lacking), encoding="utf8")
+    monkeypatch.chdir(tmp_path / "chapters")
+    cells = nbformat.read(BENCHMARKS.parent / "chapters" / f"{page}.ipynb", as_version=4).cells
+    [reading] = [cell.source for cell in cells if cell.cell_type == "code" and "libraries.json" in cell.source]
+    look = 'recorded("masked", "torch", "torch.nn.functional.cross_entropy")'  # what the guide does, where a cell needs it
+    with pytest.raises((SystemExit, LookupError), match="make libraries"):
+        exec(f"{reading}\n{look}", {"json": json, "Path": Path, "tf": mock.Mock()})
 
 
 @pytest.mark.parametrize("path", sorted((BENCHMARKS / "losses").glob("*.py")), ids=lambda path: path.stem)
