@@ -97,7 +97,7 @@ exact_sigmoid = exactly(lambda x: 1 / (1 + EXACT.exp(-x)))
 
 @cache
 def hostile_logits(dtype):
-    """Return logits of both signs: dense, of all sizes, subnormal, and around the points where exp overflows and 1 + exp rounds to 1."""
+    """Return logits of both signs: dense, of all sizes, subnormal, and where exp overflows or 1 + exp rounds to 1."""
     info, rng = np.finfo(dtype), np.random.default_rng(0)
     edges = [threshold(dtype) for threshold in (overflow_threshold, underflow_threshold, saturation_threshold)]
     edges += [-float(np.log(info.smallest_normal)), 17.3, 1.0, np.log(2)]
