@@ -9,8 +9,8 @@ CLIPPED, OUTSIDE, LOW = "clipped-probabilities", "labels-outside-the-unit-interv
 KERAS, LANGUAGE, WEIGHTS = "keras-losses-by-hand", "language-model-losses", "weights-smoothing-and-focus"
 VOCABULARIES, WORTH, DIGITS = "large-vocabularies", "what-a-digit-is-worth", "the-last-digits"
 PAGES = {
-    "16.118": GUIDE,
-    "15.942": GUIDE,
+    "16.118": CLIPPED,
+    "15.942": CLIPPED,
     "8.01512": CLIPPED,
     "7.6895466": CLIPPED,
     "-1.3379208": OUTSIDE,
@@ -26,11 +26,10 @@ PAGES = {
     "0.6931": GUIDE,
     "2.3026": GUIDE,
     "2.303": GUIDE,
-    "10.8249": GUIDE,
     "1.4612": GUIDE,
     "0.3133": GUIDE,
     "accuracy 1 loss above 0": GUIDE,
-    "mixed precision, nan": GUIDE,
+    "mixed precision nan": GUIDE,
     "padded sequences": CALLS,
     "padding in PyTorch": CALLS,
     "loss stuck at 2.3026": GUIDE,
