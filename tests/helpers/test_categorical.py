@@ -1,7 +1,7 @@
 """The losses over several classes: digits, algebra, types, shapes, limits, labels to ignore, memory."""
 
 import tracemalloc
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ from helpers.categorical import (
     log_sum_exp,
     one_hot,
     softmax,
+    softmax_cross_entropy_gradient,
     sparse_categorical_crossentropy,
+    sparse_softmax_cross_entropy_gradient,
 )
 from helpers.categorical import softmax_cross_entropy_with_logits as dense
 from helpers.categorical import sparse_softmax_cross_entropy_with_logits as sparse
@@ -306,10 +308,13 @@ def test_layout_does_not_matter_and_arguments_are_not_changed():
     rng = np.random.default_rng(0)
     x, w, y = rng.normal(size=(6, 40)), rng.random((6, 40)), np.arange(6)
     before = x.copy(), w.copy(), y.copy()
-    for function in (log_sum_exp, softmax, log_softmax, lambda logits: sparse(y, logits), lambda logits: dense(w, logits)):
+    of_y, of_w = (sparse, sparse_softmax_cross_entropy_gradient), (dense, softmax_cross_entropy_gradient)
+    labelled = [partial(loss, labels) for labels, losses in ((y, of_y), (w, of_w)) for loss in losses]
+    for function in (log_sum_exp, softmax, log_softmax, *labelled):
         np.testing.assert_array_equal(function(np.asfortranarray(x)), function(x))
         np.testing.assert_array_equal(function(np.repeat(x, 2, axis=-1)[:, ::2]), function(x))
-    np.testing.assert_array_equal(dense(np.asfortranarray(w), x), dense(w, x))
+    for function in of_w:
+        np.testing.assert_array_equal(function(np.asfortranarray(w), x), function(w, x))
     for array, copy in zip((x, w, y), before, strict=True):
         np.testing.assert_array_equal(array, copy)
 
@@ -321,8 +326,10 @@ def test_float16_is_the_float32_result_rounded_once():
     wide_w, wide_x = w.astype(np.float32), x.astype(np.float32)
     for function in (log_sum_exp, softmax, log_softmax):
         np.testing.assert_array_equal(function(x), function(wide_x).astype(np.float16), strict=True)
-    np.testing.assert_array_equal(sparse(y, x), sparse(y, wide_x).astype(np.float16), strict=True)
-    np.testing.assert_array_equal(dense(w, x), dense(wide_w, wide_x).astype(np.float16), strict=True)
+    for function in (sparse, sparse_softmax_cross_entropy_gradient):
+        np.testing.assert_array_equal(function(y, x), function(y, wide_x).astype(np.float16), strict=True)
+    for function in (dense, softmax_cross_entropy_gradient):
+        np.testing.assert_array_equal(function(w, x), function(wide_w, wide_x).astype(np.float16), strict=True)
 
 
 # --- infinities and NaN ---

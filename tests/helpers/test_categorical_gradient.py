@@ -291,27 +291,6 @@ def test_gradients_have_the_shape_of_the_logits(shape):
         np.testing.assert_array_equal(dense(x, x)[index], dense(x[index], x[index]))
 
 
-def test_memory_layout_makes_no_difference_and_arguments_stay_as_they_were():
-    rng = np.random.default_rng(0)
-    x, w, y = rng.normal(size=(6, 40)), rng.random((6, 40)), np.arange(6)
-    before = x.copy(), w.copy(), y.copy()
-    for function in (lambda logits: sparse(y, logits), lambda logits: dense(w, logits)):
-        np.testing.assert_array_equal(function(np.asfortranarray(x)), function(x))
-        np.testing.assert_array_equal(function(np.repeat(x, 2, axis=-1)[:, ::2]), function(x))
-    np.testing.assert_array_equal(dense(np.asfortranarray(w), x), dense(w, x))
-    for array, copy in zip((x, w, y), before, strict=True):
-        np.testing.assert_array_equal(array, copy)
-
-
-def test_float16_is_the_float32_result_rounded_once():
-    rng = np.random.default_rng(0)
-    x = rng.normal(0, 50, (200, 7)).astype(np.float16)
-    w, y = rng.random((200, 7)).astype(np.float16), rng.integers(0, 7, 200)
-    wide_w, wide_x = w.astype(np.float32), x.astype(np.float32)
-    np.testing.assert_array_equal(sparse(y, x), sparse(y, wide_x).astype(np.float16), strict=True)
-    np.testing.assert_array_equal(dense(w, x), dense(wide_w, wide_x).astype(np.float16), strict=True)
-
-
 @pytest.mark.parametrize(
     ("function", "arrays"),
     [

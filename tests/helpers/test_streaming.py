@@ -237,23 +237,6 @@ def test_a_block_of_classes_that_cannot_occur_changes_nothing(dtype):
     )
 
 
-@pytest.mark.parametrize(
-    ("types", "expected"),
-    [
-        ([np.float16, np.float16], np.float16),
-        ([np.float16, np.float32], np.float32),
-        ([np.float64, np.float16], np.float64),
-        ([np.int64, np.int32], np.float64),
-        ([np.float32, np.float32], np.float32),
-    ],
-)
-def test_the_loss_has_the_widest_type_of_the_blocks(types, expected):
-    blocks = [(3 * i, np.ones((2, 3), dtype)) for i, dtype in enumerate(types)]
-    loss = streaming_softmax_cross_entropy([0, 5], blocks, 6)
-    assert loss.dtype == expected
-    np.testing.assert_allclose(loss, np.log(6), rtol=2 * np.finfo(expected).eps)
-
-
 def test_float16_is_computed_in_float32_and_rounded_once():
     logits, labels = rows_and_labels(np.float16, 100, scale=3)
     streamed = streaming_softmax_cross_entropy(labels, blocks_of(7, logits), 100)

@@ -163,6 +163,7 @@ def test_nothing_warns():
     [
         ([np.float16, np.float16], np.float16),
         ([np.float16, np.float32], np.float32),
+        ([np.float32, np.float32], np.float32),
         ([np.float64, np.float16], np.float64),
         ([ml_dtypes.bfloat16, ml_dtypes.bfloat16], np.float32),
         ([np.float16, ml_dtypes.bfloat16], np.float32),
@@ -172,7 +173,9 @@ def test_nothing_warns():
 )
 def test_loss_and_gradient_have_the_widest_type_of_the_blocks(types, expected):
     blocks = [(3 * i, np.ones((2, 3), dtype)) for i, dtype in enumerate(types)]
-    assert streaming_softmax_cross_entropy([0, 5], blocks, 6).dtype == expected
+    loss = streaming_softmax_cross_entropy([0, 5], blocks, 6)
+    assert loss.dtype == expected
+    np.testing.assert_allclose(loss, np.log(6), rtol=2 * np.finfo(expected).eps)
     gradient = streamed([0, 5], blocks)
     assert gradient.dtype == expected
     np.testing.assert_allclose(gradient, 1 / 6 - np.eye(6)[[0, 5]], rtol=2 * np.finfo(expected).eps)
