@@ -130,7 +130,7 @@ def gradients_of_blocks(
 LOSSES = {"dense": dense_loss, "blocked": blocked_loss}
 
 
-def in_this_process(form: str, how: str, classes: int, size: int = 256) -> dict:
+def in_this_process(form: str, how: str, classes: int, repeats: int, size: int = 256) -> dict:
     """Return memory and time of one form of the loss and its gradients."""
     random = tf.random.Generator.from_seed(0)
     hidden, embedding = random.normal((TOKENS, size)), 0.1 * random.normal((classes, size))
@@ -150,7 +150,7 @@ def in_this_process(form: str, how: str, classes: int, size: int = 256) -> dict:
         return float(loss)  # waits for it
 
     peak, times = peak_bytes_alive(call), []
-    for _ in range(5):
+    for _ in range(repeats):
         start = time.perf_counter()
         loss = call()
         times.append(time.perf_counter() - start)
@@ -278,7 +278,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         form, how, classes = options.one
-        print(json.dumps(in_this_process(form, how, int(classes))))
+        print(json.dumps(in_this_process(form, how, int(classes), repeats=1 if options.quick else 5)))
         return
 
     cases = [("compiled", 2**k) for k in (13, 15, 17, 18)] + [("eager", 2**15)]

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-import nbformat
 import numpy as np
 import pytest
 
 from benchmarks import libraries
+from benchmarks.calls import TASKS
 
 BENCHMARKS = Path(libraries.__file__).parent
 RECORD = json.loads((BENCHMARKS / "libraries.json").read_text())
@@ -78,6 +78,13 @@ def test_a_library_answers_as_recorded(today, library):
     )
 
 
+def test_questions_and_exact_answers_are_as_recorded(today):
+    for question, recorded in zip(today["questions"], RECORD["questions"], strict=True):
+        assert question | {"exact": None} == recorded | {"exact": None}
+        # what is trained in float64 may differ in its last digits from one processor to the next
+        assert agree(question["exact"] or [], recorded["exact"] or [], 1e-13), question["question"]
+
+
 def test_the_record_holds_every_library_and_backend():
     assert set(VERSIONS) == set(libraries.LIBRARIES), "Ask the missing ones by `make libraries`."
     assert len(VERSIONS) >= 11
@@ -104,8 +111,9 @@ def test_a_page_that_needs_a_missing_library_names_make_libraries(page, tmp_path
         (tmp_path / folder).mkdir()
     (tmp_path / "benchmarks" / "libraries.json").write_text(json.dumps(lacking), encoding="utf8")
     monkeypatch.chdir(tmp_path / "chapters")
-    cells = nbformat.read(BENCHMARKS.parent / "chapters" / f"{page}.ipynb", as_version=4).cells
-    [reading] = [cell.source for cell in cells if cell.cell_type == "code" and "libraries.json" in cell.source]
+    cells = json.loads((BENCHMARKS.parent / "chapters" / f"{page}.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    [reading] = [source for source in code if "libraries.json" in source]
     look = 'recorded("masked", "torch", "torch.nn.functional.cross_entropy")'  # what the guide does, where a cell needs it
     with pytest.raises((SystemExit, LookupError), match="make libraries"):
         exec(f"{reading}\n{look}", {"json": json, "Path": Path, "tf": mock.Mock()})
@@ -166,6 +174,16 @@ def test_losses_to_copy_train_on_three_backends_as_exact_ones_do():
         assert len(asked) == 4  # two losses for Keras, and two for its backend
     for answer in trained:
         assert agree(QUESTIONS[answer["question"]]["exact"], answer["result"], 1e-5), answer
+
+
+def test_every_recommended_call_is_recorded():
+    """And each task has two rows and a call for each reader."""
+    recorded = {(answer["question"], answer["library"].partition("/")[0], answer["function"]) for answer in CALLS}
+    for name, task in TASKS.items():
+        assert {"torch", "optax"} < set(task.calls)
+        assert {"keras", "tensorflow"} & set(task.calls)
+        assert {len(values) for argument, values in task.inputs.items() if argument in ("labels", "logits", "hidden")} == {2}
+        assert {(f"call: {name}", *call) for call in task.calls.items() if call[0] != "exact"} <= recorded
 
 
 @pytest.mark.parametrize("answer", CALLS, ids=lambda answer: f"{answer['library']}, {answer['question']}")

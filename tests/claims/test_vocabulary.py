@@ -127,7 +127,7 @@ def test_the_measurement_writes_what_the_book_reads(tmp_path, monkeypatch):
 
 
 def test_a_process_measures_a_row_of_the_memory():
-    row = vocabulary.in_its_own_process("vocabulary", "--one", "blocked", "compiled", 8192)
+    row = vocabulary.in_its_own_process("vocabulary", "--quick", "--one", "blocked", "compiled", 8192)
     [recorded] = [each for each in RECORD["memory"] if tuple(each.values())[:3] == ("blocked", "compiled", 8192)]
     assert list(row) == list(recorded)
     np.testing.assert_allclose(row["loss"], recorded["loss"], rtol=8 * EPS)

@@ -138,12 +138,12 @@ def test_log_sum_exp_is_within_its_absolute_bound(dtype):
 def test_the_bound_holds_for_a_vocabulary(dtype):
     """The bounds leave the additions of C terms out of account: NumPy adds in pairs."""
     for scale in (0.1, 3):
-        x = np.random.default_rng(0).normal(0, scale, (2, 50_257)).astype(dtype)
+        x = np.random.default_rng(0).normal(0, scale, (1, 50_257)).astype(dtype)
         classes = [0, int(x[0].argmax())]
         with EXACT.workprec(160):  # far more than the 53 bits that are judged
             losses = exact_losses(x, classes)
         for y, exact in zip(classes, losses.T, strict=True):
-            assert np.all(error_in_eps(sparse(np.full(2, y), x), exact, dtype) <= allowance(x))
+            assert np.all(error_in_eps(sparse(np.array([y]), x), exact, dtype) <= allowance(x))
 
 
 @given(row=typed_rows(), data=st.data())
