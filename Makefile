@@ -8,8 +8,6 @@ LIBRARIES := _build/libraries
 # oneDNN's kernels, which announce themselves, round differently from one processor to the next: they are off.
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
-# Packages that uv installs are not compiled: without a place for the bytecode, each process would compile TensorFlow again.
-export PYTHONPYCACHEPREFIX := $(CURDIR)/_build/pycache
 # A Matplotlib backend for machines without a screen would leave the figures out of the chapters.
 unexport MPLBACKEND
 export PATH := $(abspath $(VENV)/bin):$(PATH)
