@@ -9,5 +9,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as in the Makefile
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 mpl.use("agg")
 
-settings.register_profile("repeatable", deadline=None, derandomize=True)  # first calls are slow; each run tries the same
+# First calls are slow. Each run tries the same 50 examples; pytest --hypothesis-profile=default tries others each time.
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("repeatable")

@@ -9,7 +9,8 @@ from playwright.sync_api import Error
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
+PROGRAMS = ["chromium-headless-shell"]  # the quickest
+PROGRAMS += ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
 PROGRAMS += ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run"]
 QUIET += ["--disable-component-update", "--disable-sync"]
@@ -48,4 +49,4 @@ def browser(launch_browser):
 def pytest_generate_tests(metafunc):
     """Run a test that asks for `name` on every page, in the book's order, and on the page of the search."""
     if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", [*parse_toc_yaml(ROOT / "_toc.yml"), "search"])
+        metafunc.parametrize("name", [*parse_toc_yaml(ROOT / "_toc.yml"), "search"], scope="module")

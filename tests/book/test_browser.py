@@ -19,6 +19,9 @@ KINDS = ["index", "search", CHAPTER, "chapters/notation", "chapters/helpers-refe
 WHITE = "rgb(255, 255, 255)"
 # The size of what a finger has to hit is a rule of WCAG 2.2, which axe leaves out unless asked.
 RULES = {"resultTypes": ["violations"], "preload": False, "rules": {"target-size": {"enabled": True}}}
+# Formulas have the color of their text, and code has the colors of a style made for contrast: axe, which takes most of its
+# time for their thousands of pieces, sees them on CHAPTER alone.
+PIECES = ".highlight > pre, .katex"
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -82,7 +85,9 @@ def unfold(tab: Page) -> None:
 
 
 def barriers(tab: Page) -> list[str]:
-    """Return what axe finds that keeps someone from using the page."""
+    """Return what axe finds that keeps someone from using the page, from which code and formulas are taken first."""
+    if CHAPTER not in tab.url:
+        tab.locator(PIECES).evaluate_all("all => all.forEach((piece) => piece.remove())")
     found = Axe().run(tab, options=RULES).response["violations"]
     return [f"{violation['id']}: {node['html'][:200]}" for violation in found for node in violation["nodes"]]
 
@@ -121,11 +126,14 @@ def check_images(tab: Page) -> None:
 
 
 def check_phone(tab: Page) -> None:
-    """Check that the page is no wider than a phone, and that no formula runs into its number."""
+    """Check that the page fits a phone, that no formula runs into its number, and that keys reach all that scrolls."""
     tab.set_viewport_size(PHONE)
+    unfold(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     overlap = "number.nextElementSibling.getBoundingClientRect().right > number.getBoundingClientRect().left + 1"
     assert tab.locator(".eqno").evaluate_all(f"all => all.filter((number) => {overlap}).length") == 0
+    wrong = "all => all.filter((e) => (e.scrollWidth > e.clientWidth) !== (e.tabIndex === 0)).map((e) => e.outerHTML)"
+    assert tab.locator("pre, .katex-display, .cell_output, .table-wrapper").evaluate_all(wrong) == []
 
 
 def test_a_page_is_whole_light_and_usable_by_everyone(tab, site, book, name):
@@ -135,8 +143,9 @@ def test_a_page_is_whole_light_and_usable_by_everyone(tab, site, book, name):
     check_formulas(tab)
     check_glyphs(tab)
     check_images(tab)
-    assert not barriers(tab)
     check_phone(tab)
+    tab.set_viewport_size(DESKTOP)
+    assert not barriers(tab)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -223,15 +232,6 @@ def test_the_keyboard_skips_to_the_text_and_unfolds_a_solution(chapter):
     solution.locator("summary").focus()
     chapter.keyboard.press("Enter")
     assert inside.is_visible()
-
-
-def test_what_scrolls_can_be_reached_by_keyboard(chapter):
-    chapter.set_viewport_size(PHONE)
-    unfold(chapter)
-    scrolls_and_index = "all => all.map((e) => [e.scrollWidth > e.clientWidth, e.tabIndex])"
-    boxes = chapter.locator("pre, .katex-display").evaluate_all(scrolls_and_index)
-    assert {reachable for scrolls, reachable in boxes if scrolls} == {0}
-    assert {reachable for scrolls, reachable in boxes if not scrolls} == {-1}
 
 
 @pytest.mark.parametrize(("button", "drawer"), [("Chapters", ".sidebar-drawer"), ("On this page", ".toc-drawer")])

@@ -133,7 +133,7 @@ def test_rounding_to_float16_is_numpys(page):
     halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(float)  # every finite one from 0 on
     ties = (halves[:-1] + halves[1:]) / 2
     numbers = np.concatenate([halves, ties, ties * (1 + 1e-15), ties * (1 - 1e-15), 10 ** rng.uniform(-9, 6, 5000)])
-    numbers = np.concatenate([numbers, -numbers, [65519.99, 65520.0, 1e300, np.inf, -np.inf, np.nan]])
+    numbers = np.concatenate([numbers, -halves, -numbers[-5000:], [65519.99, 65520.0, 1e300, np.inf, -np.inf, np.nan]])
     rounded = page.evaluate(f"numbers => {{ {ARITHMETIC} return numbers.map(TYPES.float16[0]); }}", numbers.tolist())
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(rounded, numbers.astype(np.float16).astype(float))
