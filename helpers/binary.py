@@ -146,7 +146,8 @@ def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels:
     >>> import numpy as np
     >>> print(max_abs_cross_entropy([1.0, 0.0], [1.0, -810.0]))
     [0.31326169 0.        ]
-    >>> print(max_abs_cross_entropy(np.float32(0.999999), np.float32(1000)))  # the exact loss is 0.00101328
+    >>> # The exact loss is 0.00101328.
+    >>> print(max_abs_cross_entropy(np.float32(0.999999), np.float32(1000)))
     0.0010375977
 
     References
@@ -250,7 +251,8 @@ def weighted_cross_entropy_with_logits(
     >>> import numpy as np
     >>> print(weighted_cross_entropy_with_logits([1.0, 0.0], [1.0, -810.0], pos_weight=3))
     [0.93978506 0.        ]
-    >>> print(weighted_cross_entropy_with_logits(np.float32(0), np.float32(-20), pos_weight=1))  # TensorFlow's op gives 0
+    >>> # TensorFlow's op gives 0.
+    >>> print(weighted_cross_entropy_with_logits(np.float32(0), np.float32(-20), 1))
     2.0611537e-09
 
     References
@@ -306,8 +308,10 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     Examples
     --------
     >>> import numpy as np
-    >>> for loss in focal_cross_entropy_with_logits(np.float32([1, 1]), np.float32([-5, 20])):
-    ...     print(f"{loss:.6g}")  # Keras's loss gives 0 for the second
+    >>> # Keras's loss gives 0 for the second.
+    >>> labels, logits = np.float32([1, 1]), np.float32([-5, 20])
+    >>> for loss in focal_cross_entropy_with_logits(labels, logits):
+    ...     print(f"{loss:.6g}")
     4.93992
     8.75651e-27
 

@@ -8,7 +8,7 @@ float64); the losses from logits compute float16 in float32 and round once. NaN 
 Infinite logits give the limit: -inf means that a class cannot occur. Where there is no limit, the result is NaN: if all
 logits of a row are -inf, and for what depends on several that are +inf.
 
-The error bounds are proved in the book's appendix *Error bounds*, for float32 as in :mod:`helpers.binary`. In them ``h`` is
+The error bounds are proved in the book's appendix *Error bounds*, for float32 as in :mod:`helpers.binary`. In them ``A`` is
 the largest number of additions that a term passes through when NumPy sums C terms in pairs: 5 for 10 classes, 21 for 1,000,
 25 for 50,257, and at most ``25 + log2(C / 128)`` for more than 128. They hold where no ``e^(x_j - m)`` that matters is
 subnormal, so for logits less than 87 below the largest (708 in float64): a sum of many subnormal terms can be a normal
@@ -45,7 +45,7 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of shape (...) and the logits' type. The error is at most ``2 + h / 2 + 2.2 log C`` eps, absolute, and the rounding
+        Of shape (...) and the logits' type. The error is at most ``2 + A / 2 + 2.2 log C`` eps, absolute, and the rounding
         of the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two terms
         cancel, and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
 
@@ -89,7 +89,7 @@ def softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type, each within ``5 + h / 2 + max_j |x_j - m|`` eps of the exact probability.
+        Of the logits' shape and type, each within ``5 + A / 2 + max_j |x_j - m|`` eps of the exact probability.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def log_softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type, each within ``4 + (h + max_j |x_j - m|) / 2`` eps of the exact logarithm.
+        Of the logits' shape and type, each within ``4 + (A + max_j |x_j - m|) / 2`` eps of the exact logarithm.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     Returns
     -------
     ndarray
-        The losses in nats, of shape (...), of the wider of the two types, within ``4.5 + h + max_j |x_j - m| / 2`` eps of
+        The losses in nats, of shape (...), of the wider of the two types, within ``4.5 + A + max_j |x_j - m| / 2`` eps of
         the exact loss. A class of weight 0 contributes nothing, even if its logit is -inf.
 
     Raises
@@ -229,7 +229,8 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     Examples
     --------
     >>> import numpy as np
-    >>> labels, logits = [[1, 0, 0], [0, 0.5, 0.5], [1, 0, 0]], [[20, 0, 0], [1, 2, -1], [1, 2, -np.inf]]
+    >>> labels = [[1, 0, 0], [0, 0.5, 0.5], [1, 0, 0]]
+    >>> logits = [[20, 0, 0], [1, 2, -1], [1, 2, -np.inf]]
     >>> for loss in softmax_cross_entropy_with_logits(labels, logits):
     ...     print(f"{loss:.10g}")
     4.122307236e-09
@@ -273,7 +274,7 @@ def sparse_softmax_cross_entropy_with_logits(
     Returns
     -------
     ndarray
-        The losses in nats, of the labels' shape and the logits' type, within ``4 + (h + max_j |x_j - m|) / 2`` eps of the
+        The losses in nats, of the labels' shape and the logits' type, within ``4 + (A + max_j |x_j - m|) / 2`` eps of the
         exact loss.
 
     Raises
@@ -287,7 +288,8 @@ def sparse_softmax_cross_entropy_with_logits(
     Examples
     --------
     >>> import numpy as np
-    >>> labels, logits = np.array([0, 2, -1]), np.float32([[20, 0, 0], [1, 2, -1], [3, 3, 3]])
+    >>> labels = np.array([0, 2, -1])
+    >>> logits = np.float32([[20, 0, 0], [1, 2, -1], [3, 3, 3]])
     >>> losses = sparse_softmax_cross_entropy_with_logits(labels, logits, ignore_label=-1)
     >>> [f"{loss:.4e}" for loss in losses]
     ['4.1223e-09', '3.3490e+00', '0.0000e+00']
@@ -344,7 +346,8 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
     Examples
     --------
     >>> import numpy as np
-    >>> labels, logits = np.float32([[1, 0, 0], [1 - 2**-20, 2**-20, 0]]), np.float32([[20, 0, 0], [14, 0, 0]])
+    >>> labels = np.float32([[1, 0, 0], [1 - 2**-20, 2**-20, 0]])
+    >>> logits = np.float32([[20, 0, 0], [14, 0, 0]])
     >>> for row in softmax_cross_entropy_gradient(labels, logits):
     ...     print(" ".join(f"{slope:11.4e}" for slope in row))
     -4.1223e-09  2.0612e-09  2.0612e-09
@@ -394,7 +397,7 @@ def sparse_softmax_cross_entropy_gradient(
     Returns
     -------
     ndarray
-        The derivatives, of the logits' shape and type, each within ``5 + h / 2 + max_j |x_j - m|`` eps of the exact one
+        The derivatives, of the logits' shape and type, each within ``5 + A / 2 + max_j |x_j - m|`` eps of the exact one
         where that is a normal number, half an eps more at the label if another logit is the largest. In the tests' samples
         they are within ``4 + max_j |x_j - m|`` eps. ``p_y - 1`` would round the label's entry to a multiple of the eps, and
         from a lead of 17 on to 0 in float32.
@@ -409,7 +412,8 @@ def sparse_softmax_cross_entropy_gradient(
     Examples
     --------
     >>> import numpy as np
-    >>> for row in sparse_softmax_cross_entropy_gradient([0, -1], np.float32([[20, 0, 0], [3, 3, 3]]), ignore_label=-1):
+    >>> labels, logits = [0, -1], np.float32([[20, 0, 0], [3, 3, 3]])
+    >>> for row in sparse_softmax_cross_entropy_gradient(labels, logits, ignore_label=-1):
     ...     print(" ".join(f"{slope:11.4e}" for slope in row))
     -4.1223e-09  2.0612e-09  2.0612e-09
      0.0000e+00  0.0000e+00  0.0000e+00

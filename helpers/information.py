@@ -75,8 +75,8 @@ def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
     -------
     ndarray
         The cross-entropies in nats, of the arguments' type and of their shape without the last axis: inf where an outcome
-        that happens was given no chance. They are within ``2.8 + h / 2`` eps of the exact ones where every product is a
-        normal number or 0, with ``h`` and the proof as in :mod:`helpers.categorical`: 3.3 eps for two outcomes.
+        that happens was given no chance. They are within ``2.8 + A / 2`` eps of the exact ones where every product is a
+        normal number or 0, with ``A`` and the proof as in :mod:`helpers.categorical`: 3.3 eps for two outcomes.
 
     Raises
     ------
@@ -138,7 +138,8 @@ def kl_divergence(p: ArrayLike, q: ArrayLike) -> Floats:
     --------
     >>> print(kl_divergence([0.1, 0.2, 0.7], [0.2, 0.3, 0.5]))
     0.08512282595722162
-    >>> print(kl_divergence([0.5, 0.5], [0.5 - 2**-30, 0.5 + 2**-30]), 2**-59)  # the exact divergence rounds to 2^-59
+    >>> # The exact divergence rounds to 2^-59.
+    >>> print(kl_divergence([0.5, 0.5], [0.5 - 2**-30, 0.5 + 2**-30]), 2**-59)
     1.734723475976807e-18 1.734723475976807e-18
 
     References

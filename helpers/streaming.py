@@ -150,8 +150,8 @@ def streaming_softmax_cross_entropy(
     -------
     ndarray
         The losses in nats, of the labels' shape and the widest type of the blocks (float32 for bfloat16, whose 8 bits would
-        be too few for a loss), within ``4 B + (h + max_j |x_j - m|) / 2`` eps of the exact loss where that is a normal
-        number, for B blocks, of which ``h``, as in :mod:`helpers.categorical`, is the largest depth.
+        be too few for a loss), within ``4 B + (A + max_j |x_j - m|) / 2`` eps of the exact loss where that is a normal
+        number, for B blocks, of which ``A``, as in :mod:`helpers.categorical`, is the largest depth.
 
     Raises
     ------
@@ -163,8 +163,9 @@ def streaming_softmax_cross_entropy(
     Examples
     --------
     >>> import numpy as np
-    >>> hidden, embedding = np.float32([[1, 2], [3, 0]]), np.float32([[4, 8], [-1, 0], [2, 2], [1, 3], [0, 0]])
-    >>> blocks = ((start, hidden @ embedding[start : start + 2].T) for start in (0, 2, 4))
+    >>> hidden = np.float32([[1, 2], [3, 0]])
+    >>> embedding = np.float32([[4, 8], [-1, 0], [2, 2], [1, 3], [0, 0]])
+    >>> blocks = ((k, hidden @ embedding[k : k + 2].T) for k in (0, 2, 4))
     >>> for loss in streaming_softmax_cross_entropy([0, 2], blocks, classes=5):
     ...     print(f"{loss:.4e}")
     3.0947e-06
@@ -225,13 +226,14 @@ def streaming_softmax_cross_entropy_gradient(
     Examples
     --------
     >>> import numpy as np
-    >>> hidden, embedding = np.float32([[1, 2], [3, 0]]), np.float32([[4, 8], [-1, 0], [2, 2], [1, 3], [0, 0]])
+    >>> hidden = np.float32([[1, 2], [3, 0]])
+    >>> embedding = np.float32([[4, 8], [-1, 0], [2, 2], [1, 3], [0, 0]])
     >>> def blocks():
-    ...     return ((start, hidden @ embedding[start : start + 2].T) for start in (0, 2, 4))
+    ...     return ((k, hidden @ embedding[k : k + 2].T) for k in (0, 2, 4))
     >>> by_hidden, by_embedding = np.zeros_like(hidden), np.zeros_like(embedding)
-    >>> for start, gradient in streaming_softmax_cross_entropy_gradient([0, 2], blocks, classes=5):
-    ...     by_hidden += gradient @ embedding[start : start + 2]
-    ...     by_embedding[start : start + 2] = gradient.T @ hidden
+    >>> for k, gradient in streaming_softmax_cross_entropy_gradient([0, 2], blocks, 5):
+    ...     by_hidden += gradient @ embedding[k : k + 2]
+    ...     by_embedding[k : k + 2] = gradient.T @ hidden
     >>> for row in by_hidden:
     ...     print(" ".join(f"{slope:11.4e}" for slope in row))
     -8.4561e-06 -1.6313e-05

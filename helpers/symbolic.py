@@ -58,9 +58,10 @@ class Derivation:
     --------
     >>> import sympy as sp
     >>> from helpers.symbolic import Derivation, Step, x
-    >>> good = Derivation("a square", (Step((x + 1) ** 2, "start"), Step(x**2 + 2 * x + 1, "multiply out")))
+    >>> start = Step((x + 1) ** 2, "start")
+    >>> good = Derivation("a square", (start, Step(x**2 + 2 * x + 1, "multiply out")))
     >>> good.verify()
-    >>> bad = Derivation("a slip", (Step((x + 1) ** 2, "start"), Step(x**2 + 1, "square each term")))
+    >>> bad = Derivation("a slip", (start, Step(x**2 + 1, "square each term")))
     >>> bad.verify()
     Traceback (most recent call last):
     helpers.symbolic.DerivationError: a slip: step 1 (square each term) is not equal to the step before it: ...

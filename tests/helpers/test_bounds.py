@@ -466,15 +466,15 @@ def test_docstrings_promise_no_less_than_the_bounds():
     assert (1 + tried["worst"]["error"] * eps) * (1 + m.u) ** 3 - 1 <= 4.1 * eps
     assert all(focal_loss(m, gamma, 0)[0] <= (4.3 * gamma + 4.5) * eps for gamma in (0, 0.5, 2, 5, 20))
     for classes in (2, 3, 7, 10, 127, 1000, 50_257, 256_000):
-        h = depth(classes)
-        assert cross_entropy(m, classes)[0] <= (2.8 + h / 2) * eps
+        additions = depth(classes)
+        assert cross_entropy(m, classes)[0] <= (2.8 + additions / 2) * eps
         for spread in (0, 1, 20, 87):
-            assert sparse_loss(m, classes, spread)[0] <= (4 + (h + spread) / 2) * eps
-            assert dense_loss(m, classes, spread, 1)[0] <= (4.5 + h + spread / 2) * eps
-            assert probability(m, classes, spread)[0] <= (5 + h / 2 + spread) * eps
-            assert slope_at_the_label(m, classes, spread)[0] <= (3 + (h + spread) / 2) * eps
-            assert log_sum_exp(m, classes, spread, 0) <= (2 + h / 2 + 2.2 * np.log(classes)) * eps
+            assert sparse_loss(m, classes, spread)[0] <= (4 + (additions + spread) / 2) * eps
+            assert dense_loss(m, classes, spread, 1)[0] <= (4.5 + additions + spread / 2) * eps
+            assert probability(m, classes, spread)[0] <= (5 + additions / 2 + spread) * eps
+            assert slope_at_the_label(m, classes, spread)[0] <= (3 + (additions + spread) / 2) * eps
+            assert log_sum_exp(m, classes, spread, 0) <= (2 + additions / 2 + 2.2 * np.log(classes)) * eps
             assert merged_rest(m, spread, 1, 1)[0] <= (4 + spread / 2) * eps
             for blocks in (1, 2, 10, 100):
                 relative = (1 + streamed_rest(m, classes, blocks, spread)) * (1 + m.log1p) * (1 + m.u) - 1
-                assert relative <= (4 * blocks + (h + spread) / 2) * eps
+                assert relative <= (4 * blocks + (additions + spread) / 2) * eps
