@@ -1,6 +1,7 @@
 """Sphinx extension: a bibliography that is sorted and labelled by author and year, which is how the text cites it."""
 
 from collections.abc import Iterator
+from unicodedata import normalize
 
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style as Plain
@@ -9,6 +10,9 @@ from sphinx.application import Sphinx
 
 
 class AuthorAndYear(BaseLabelStyle):
+    def sort(self, entries: list) -> list:  # an ä as an a, and groups, whose names stand in braces, among the persons
+        return sorted(entries, key=lambda e: normalize("NFD", f"{e.persons}{e.fields['year']}".replace("{", "").lower()))
+
     def format_labels(self, sorted_entries: list) -> Iterator[str]:
         """Yield labels such as "Lin et al., 2017", with a letter after the year from the second of equal ones on."""
         labels: dict[str, int] = {}
@@ -21,7 +25,7 @@ class AuthorAndYear(BaseLabelStyle):
 
 
 class Style(Plain):
-    default_label_style = AuthorAndYear
+    default_label_style = default_sorting_style = AuthorAndYear
 
 
 def setup(app: Sphinx) -> None:

@@ -50,9 +50,8 @@ class Links(SphinxPostTransform):
     def link_terms(self) -> None:
         objects = self.env.get_domain("std").objects
         terms = {name.lower().replace("'", "’"): place for (kind, name), place in objects.items() if kind == "term"}
-        # Where two terms fit, the longer.
         names = (r"\s+".join(map(re.escape, name.split())) for name in sorted(terms, key=len, reverse=True))
-        uses = re.compile(rf"(?<![\w-])({'|'.join(names)})s?(?![\w-])")
+        uses = re.compile(rf"(?<![\w-])({'|'.join(names)})s?(?![\w-])")  # of two terms that fit, the longer
         for text in filter(is_prose, list(self.document.findall(nodes.Text))):
             pieces, end = [], 0
             for use in uses.finditer(text.lower()):

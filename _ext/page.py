@@ -2,23 +2,20 @@
 
 import os
 from html import escape
-from pathlib import Path
-from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.config import Config
 from sphinx.util.images import get_image_size
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import solution_node
 
 
-def name_repository(app: Sphinx, config: Config) -> None:
+def name_repository(app: Sphinx, _: object) -> None:
     """Give the templates the repository's address, and the page on running the notebooks the lines to copy."""
     url = os.environ.get("BOOK_REPOSITORY_URL", "").rstrip("/")
     clone = f"git clone {url}\ncd {url.rsplit('/', 1)[-1]}\n" if url else ""
     install = f"%pip install -q {f'git+{url}' if url else '.'}"
-    config.html_context["repository_url"] = url
-    config.myst_substitutions = {"clone": f"```\n{clone}make lab\n```", "install": f"```\n{install}\n```"}
+    app.config.html_context["repository_url"] = url
+    app.config.myst_substitutions = {"clone": f"```\n{clone}make lab\n```", "install": f"```\n{install}\n```"}
 
 
 def visit_solution(self: HTML5Translator, node: solution_node) -> None:
@@ -27,11 +24,11 @@ def visit_solution(self: HTML5Translator, node: solution_node) -> None:
     self.body.append(self.starttag(node, "details", summary, CLASS="admonition"))
 
 
-def size_images(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+def size_images(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     """Write the size of each image, so that the text below does not move when the image arrives."""
     for source, name in app.builder.images.items():
         if name in context.get("body", ""):
-            width, height = get_image_size(Path(app.srcdir, source))
+            width, height = get_image_size(f"{app.srcdir}/{source}")
             context["body"] = context["body"].replace(f'/{name}"', f'/{name}" width="{width}" height="{height}"')
 
 

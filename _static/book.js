@@ -25,6 +25,20 @@ addEventListener("keydown", ({ key }) => {
   if (key === "Escape") for (const box of document.querySelectorAll(".sidebar-toggle")) box.checked = false;
 });
 
+// A browser may break a line between a formula and the punctuation after it.
+const marked = [...document.querySelectorAll("span.math")].flatMap((formula) => {
+  const next = formula.nextSibling;
+  const mark = next?.nodeType === Node.TEXT_NODE && next.data.match(/^[.,;:?)]+/);
+  return mark && formula.offsetWidth < 150 ? [[formula, next, mark[0]]] : []; // a long formula may break, too
+});
+for (const [formula, next, mark] of marked) {
+  const together = document.createElement("span");
+  together.style.whiteSpace = "nowrap";
+  formula.before(together);
+  together.append(formula, mark);
+  next.data = next.data.slice(mark.length);
+}
+
 // A page on a disk may not read the others, from which the search would quote.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 

@@ -87,7 +87,7 @@ customElements.get("loss-explorer") || (() => {
     text { fill: currentColor; stroke: var(--paper); stroke-width: 4; paint-order: stroke }
     th, td { padding: 0 .8em 0 0; font-weight: normal; text-align: left }
     [scope=row] { white-space: nowrap }
-    td { font: 13px monospace; overflow-wrap: anywhere }
+    td { font: 13px monospace; white-space: nowrap }
     th svg { display: inline; width: 26px; height: 12px; margin: 0 .5em 0 0 }
     .naive { stroke: #d55e00; stroke-width: 6 }
     .library, .thin { stroke-opacity: .6 }

@@ -59,8 +59,8 @@ def show(logit: float = -810.0, label: float = 0.0, dtype: str = "float64") -> E
 
     Examples
     --------
-    >>> print(show(logit=-12, label=0.1, dtype="float16").html[:71])
-    <loss-explorer data-logit='-12' data-label='0.1' data-dtype='float16' d
+    >>> print(show(logit=-12, label=0.1, dtype="float16").html[:69])
+    <loss-explorer data-logit='-12' data-label='0.1' data-dtype='float16'
 
     References
     ----------

@@ -54,7 +54,7 @@ def entropy(p: ArrayLike) -> Floats:
 
     References
     ----------
-    T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley, 2006, chapter 2.
+    Thomas M. Cover and Joy A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley, 2006, chapter 2.
     """
     return cross_entropy(p, p)
 
@@ -94,7 +94,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
 
     References
     ----------
-    T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley, 2006, chapters 2 and 5.
+    Thomas M. Cover and Joy A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley, 2006, chapters 2 and 5.
     """
     dtype, p, q = _distributions(p, q)
     with np.errstate(all="ignore"):
