@@ -81,7 +81,7 @@ customElements.get("loss-explorer") || (() => {
       font: inherit; color: inherit; background: var(--paper) }
     option { background: #fff; color: #000 }
     [type=range] { flex: 1 }
-    [type=number] { width: 9em }
+    [type=number] { width: 9em; border: 1px solid }
     svg { display: block; width: 100%; height: 250px; margin: .5em 0; font-size: 13px }
     path, circle { fill: none; stroke: currentColor; stroke-width: 2.5 }
     text { fill: currentColor; stroke: var(--paper); stroke-width: 4; paint-order: stroke }
@@ -94,7 +94,8 @@ customElements.get("loss-explorer") || (() => {
     .stable { stroke: #0072b2; stroke-dasharray: 7 5 }
     .floor { stroke-opacity: .4; stroke-width: 12 }
     .gap { stroke: #009e73; stroke-width: 12 }
-    .thin { stroke-width: 1 }`;
+    .thin { stroke-width: 1 }
+    .naive, .stable, .gap { filter: var(--book-figure, none) }`;
 
   // Axes, their scales, and curves on them: infinity is the upper edge, and no line leads there.
   const LEFT = 42, RIGHT = 20, TOP = 26, FOOT = 210;
@@ -106,7 +107,7 @@ customElements.get("loss-explorer") || (() => {
     const sy = v => FOOT - (isFinite(v) ? v / top : 1) * (FOOT - TOP);
     const at = i => least + (most - least) * i / 240;
     const drawn = path("thin", `M${LEFT} ${TOP}V${FOOT}H${width - RIGHT}`) + text(0, 12, "loss (nats)", "start")
-      + [0, 60, 120, 180, 240].map(i => text(sx(at(i)), FOOT + 17, at(i))).join("") + text(sx(at(120)), FOOT + 36, words)
+      + [0, 60, 120, 180, 240].map(i => text(sx(at(i)), FOOT + 22, at(i))).join("") + text(sx(at(120)), FOOT + 38, words)
       + [0, top / 2, top].map(v => text(LEFT - 6, sy(v) + 4, v, "end")).join("");
     const curve = (kind, f) => {
       let d = "", before;
@@ -194,7 +195,7 @@ customElements.get("loss-explorer") || (() => {
           + `<circle class="${kind}" cx="${sx(x)}" cy="${sy(form(x, z, r))}" r="${8 - 2.5 * i}"/>`).join("")
         + text(edge + 6, TOP + 4, "naive: inf, exp(−x) overflows", "start")
         + text(sx(range / 2) - 8, sy((1 - z) * range / 2) - 9, "all three", "end")
-        + (z < .8 ? text(LEFT + 6, sy(z * range) - 9, "max/abs, book’s", "start") : "");
+        + (z < .8 && edge > LEFT + 105 ? text(LEFT + 6, sy(z * range) - 9, "max/abs, book’s", "start") : "");
     }
   });
 
