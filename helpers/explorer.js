@@ -82,7 +82,7 @@ customElements.get("loss-explorer") || (() => {
     option { background: #fff; color: #000 }
     [type=range] { flex: 1 }
     [type=number] { width: 9em; border: 1px solid }
-    svg { display: block; width: 100%; height: 250px; margin: .5em 0; font-size: 13px }
+    svg { display: block; width: 100%; height: 254px; margin: .5em 0; font-size: 13px }
     path, circle { fill: none; stroke: currentColor; stroke-width: 2.5 }
     text { fill: currentColor; stroke: var(--paper); stroke-width: 4; paint-order: stroke }
     th, td { padding: 0 .8em 0 0; font-weight: normal; text-align: left }
