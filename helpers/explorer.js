@@ -74,7 +74,7 @@ customElements.get("loss-explorer") || (() => {
 
   const STYLE = `
     :host { --paper: var(--color-background-primary, var(--jp-layout-color0, transparent));
-      display: block; max-width: 38em; padding: 3px; font-size: 15px; line-height: 1.6 }
+      display: block; max-width: 38em; padding: .7em 3px 3px; font-size: 15px; line-height: 1.6 }
     div, label { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .8em }
     label { flex: 1 10em }
     input, select { box-sizing: border-box; min-height: 28px; min-width: 0;
