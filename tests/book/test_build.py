@@ -275,7 +275,7 @@ def test_an_interrupted_build_ends_within_two_seconds_and_leaves_nothing(project
 
 
 def test_a_second_build_says_that_it_waits(project):
-    write_chapter(project / "chapters/two.ipynb", new_code_cell("import time\n\nopen('../running', 'w')\ntime.sleep(2)"))
+    write_chapter(project / "chapters/two.ipynb", new_code_cell("import time\n\nopen('../running', 'w')\ntime.sleep(1)"))
     first = start_book(project)
     wait_for(project / "running")
     second = make_book(project)
@@ -287,7 +287,7 @@ def test_a_second_build_says_that_it_waits(project):
 
 def test_a_killed_build_leaves_a_whole_book(project):
     page, before = Path("chapters/one.html"), files(project)
-    for seconds in (0.3, 3, 5):
+    for seconds in (0.3, 3):  # while chapters run, and while the pages are written
         answer = f"{seconds} and forty"
         write(project / "helpers/answer.py", f"ANSWER = '{answer}'\n")
         build = start_book(project)
