@@ -29,7 +29,7 @@ addEventListener("keydown", ({ key }) => {
 const marked = [...document.querySelectorAll("span.math")].flatMap((formula) => {
   const next = formula.nextSibling;
   const mark = next?.nodeType === Node.TEXT_NODE && next.data.match(/^[.,;:?)]+/);
-  return mark && formula.offsetWidth < 250 ? [[formula, next, mark[0]]] : []; // a long formula may break, too
+  return mark && formula.offsetWidth < 250 ? [[formula, next, mark[0]]] : []; // on a phone a long one must be able to break
 });
 for (const [formula, next, mark] of marked) {
   const together = document.createElement("span");

@@ -47,6 +47,6 @@ def browser(launch_browser):
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test that asks for `name` on every page, in the book's order, and on the page of the search."""
+    """Run the tests that ask for `name` on one page after the other, which is parsed once, and on the page of the search."""
     if "name" in metafunc.fixturenames:
         metafunc.parametrize("name", [*parse_toc_yaml(ROOT / "_toc.yml"), "search"], scope="module")
