@@ -13,7 +13,7 @@ unexport MPLBACKEND
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test lab bench libraries exhaustive lint links lock katex clean environment
+.PHONY: help book check test lab speed vocabulary libraries exhaustive lint links lock katex clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,7 +23,7 @@ book: environment  ## Build the book into _build/html; only chapters that change
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
-	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims
+	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters
 
 test: book  ## Build the book, then test everything
 	@pytest --numprocesses 2 --dist worksteal
@@ -31,19 +31,21 @@ test: book  ## Build the book, then test everything
 lab: environment  ## Open the chapters in JupyterLab
 	@jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/chapters
 
-bench: environment  ## Measure speed, memory and accuracy beside TensorFlow; RECORD=yes keeps the result for the book
-	@python benchmarks/run.py $(if $(RECORD),,--output _build/results.json)
-	@python -m benchmarks.vocabulary $(if $(RECORD),,--output _build/vocabulary.json)
+speed: environment  ## Measure the losses' speed, memory and accuracy beside TensorFlow, and record it: 4 minutes
+	@python -m measure.speed
 
-exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers: benchmarks/exhaustive.json, 5 minutes
-	@python -m benchmarks.exhaustive
+vocabulary: environment  ## Measure what the loss of a large vocabulary takes, and record it: 3 minutes
+	@python -m measure.vocabulary
 
-libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions: benchmarks/libraries.json, 5 minutes; LIBRARY=torch asks one
-	@$(LIBRARIES)/bin/python -m benchmarks.libraries $(LIBRARY)
+exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers, and record it: 5 minutes
+	@python -m measure.exhaustive
+
+libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions, and record it: 5 minutes; LIBRARY=torch asks one
+	@$(LIBRARIES)/bin/python -m measure.libraries $(LIBRARY)
 
 # PyTorch comes first, and as its build for CPUs, which its own index has: the one that PyPI has for Linux brings gigabytes of
 # CUDA. A wheel in a folder that pip has been told of (PIP_FIND_LINKS) is taken, too.
-$(LIBRARIES)/.installed: benchmarks/libraries-requirements.txt | environment
+$(LIBRARIES)/.installed: measure/libraries-requirements.txt | environment
 	@echo "Installing the libraries into $(LIBRARIES)"
 	@uv venv --quiet --clear --seed --python '$(VENV)/bin/python' $(LIBRARIES)
 	@$(LIBRARIES)/bin/python -m pip install --quiet --no-deps "$$(grep '^torch==' $<)" \
@@ -61,12 +63,12 @@ links: book  ## Follow the links that leave the book, which takes the internet
 	@jupyter-book build . --path-output _build/links --builder linkcheck --quiet >_build/links.log 2>&1 || { \
 	  cat _build/links.log >&2; exit 1; }
 
-lock: environment  ## Renew requirements.txt, and benchmarks/libraries-requirements.txt, from pyproject.toml
+lock: environment  ## Renew requirements.txt, and measure/libraries-requirements.txt, from pyproject.toml
 	@echo '-e .[chapters,book,test]' | uv pip compile --quiet --upgrade --universal --fork-strategy fewest \
 	  --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements.txt -
 	@grep == requirements.txt | uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-annotate \
 	  --extra chapters --extra libraries --constraint - --custom-compile-command 'make lock' \
-	  --output-file benchmarks/libraries-requirements.txt pyproject.toml
+	  --output-file measure/libraries-requirements.txt pyproject.toml
 
 katex: environment  ## Renew _static/katex for the version of KaTeX that renders the formulas
 	@rm -rf _build/katex && mkdir -p _build/katex

@@ -19,7 +19,7 @@ import psutil
 BUILD = Path("_build")
 STAMP, DRAFT, BOOK, OLD, LOG = (BUILD / name for name in ("digests", "draft", "html", "html.old", "sphinx.log"))
 # What the cells use, and what the pages are made of.
-CODE = ["requirements.txt", *(f"{top}/**/*.{end}" for top in ("helpers", "benchmarks") for end in ("py", "js", "json"))]
+CODE = ["requirements.txt", *(f"{top}/**/*.{end}" for top in ("helpers",) for end in ("py", "js", "json"))]
 PAGES = ["chapters/*", "*index.md", "LICENSE", "references.bib", "_*.yml", "_ext/*.py", "_static/**/*", "_templates/*"]
 SPHINX = ["jupyter-book", "build", ".", "--quiet", "-W", "-n", "--keep-going", "--path-output", DRAFT]
 

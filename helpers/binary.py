@@ -9,8 +9,8 @@ type it is given: float16, float32 or float64 (integers and booleans count as fl
 only. Infinite logits give the limit of the loss, except in the naive and the max-abs form.
 
 The error bounds are proved in the book's appendix *Error bounds*, for float32, from the largest errors of NumPy's exp and
-log1p over every float32 argument (1.8 and 1.7 eps with AVX-512, less without). ``make exhaustive`` finds these, and writes
-``benchmarks/exhaustive.json``. They are bounds for exactly the labels and logits given. float64 has smaller errors in every
+log1p over every float32 argument (1.8 and 1.7 eps with AVX-512, less without). ``make exhaustive`` finds these, for the
+record ``exhaustive``. They are bounds for exactly the labels and logits given. float64 has smaller errors in every
 sample, but no proof, because nobody can try every argument. float16 is computed in float32 and rounded once, so it is
 within 0.51 eps of its own wherever float32 is within 4 of its.
 """

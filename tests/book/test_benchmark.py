@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers import records
+
 ROOT = Path(__file__).parents[2]
-COMMITTED = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+COMMITTED = records.load("speed")
 THEIRS = ["TensorFlow", "TensorFlow, jit_compile"]
 FORMS = ["naive", "max/abs", "logaddexp", "the book's form", *THEIRS]
 CASES = {  # the forms of each loss, and its kinds of labels
@@ -48,7 +50,7 @@ def row(dtype, form, loss="sigmoid"):
 
 def test_benchmark_runs(tmp_path):
     # In a process of its own: TensorFlow takes its number of threads before its first operation only
-    command = [sys.executable, "benchmarks/run.py", "--sizes", "10000", "20000", "--output", tmp_path / "results.json"]
+    command = [sys.executable, "-m", "measure.speed", "--sizes", "10000", "20000", "--output", tmp_path / "results.json"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     check(json.loads((tmp_path / "results.json").read_text()), ["10000", "20000"])
     assert run.stdout.count("the book's form") == len(EPS) * len(CASES)

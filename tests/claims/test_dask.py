@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster, wait
 
-from benchmarks import shards
-from benchmarks.shards import (
+from helpers.categorical import sparse_softmax_cross_entropy_gradient, sparse_softmax_cross_entropy_with_logits
+from measure import shards
+from measure.shards import (
     DASK,
     LOCAL,
     backward_plan,
@@ -19,7 +20,6 @@ from benchmarks.shards import (
     rows_of_shard,
     shard_gradients,
 )
-from helpers.categorical import sparse_softmax_cross_entropy_gradient, sparse_softmax_cross_entropy_with_logits
 
 TOKENS, SIZE, CLASSES, IGNORED = 300, 32, 6000, -1
 EPS = float(np.finfo(np.float32).eps)

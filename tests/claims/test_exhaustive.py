@@ -1,16 +1,15 @@
 """The exhaustive record is whole, and the parts of the run that hold its worst points find them again."""
 
-import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import exhaustive
+from helpers import records
+from measure import exhaustive
 
-RECORD = json.loads((Path(exhaustive.__file__).with_name("exhaustive.json")).read_text())
+RECORD = records.load("exhaustive")
 ROWS = {(row["quantity"], row["form"], row["type"], row["over"]): row for row in RECORD["rows"]}
 FORMS = [key for key in ROWS if key[0] in ("loss", "gradient")]
 TRIED, SAMPLED = ([key for key in FORMS if ROWS[key]["sampled"] == sampled] for sampled in (False, True))

@@ -5,16 +5,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 
-from benchmarks import libraries
-from benchmarks.calls import TASKS
+from helpers import recipes, records
+from helpers.recipes.calls import TASKS
+from measure import libraries
+from measure.machine import machine
 
-BENCHMARKS = Path(libraries.__file__).parent
-RECORD = json.loads((BENCHMARKS / "libraries.json").read_text())
+RECORD = records.load("libraries")
 QUESTIONS = {question["question"]: question for question in RECORD["questions"]}
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 ON_A_CPU = [answer for answer in RECORD["answers"] if answer["device"] == "cpu"]
@@ -47,10 +47,10 @@ def agree(one, other, tolerance):
 @pytest.fixture(scope="module")
 def today(tmp_path_factory):
     path = tmp_path_factory.mktemp("libraries") / "libraries.json"
-    command = [sys.executable, "-m", "benchmarks.libraries", "--quick", "--output", path]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=BENCHMARKS.parent)
+    command = [sys.executable, "-m", "measure.libraries", "--quick", "--output", path]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=libraries.ROOT)
     assert run.returncode == 0, run.stderr
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf8"))
 
 
 @pytest.mark.parametrize("library", VERSIONS)
@@ -59,7 +59,7 @@ def test_a_library_answers_as_recorded(today, library):
     if library not in versions:
         pytest.skip(f"{library} is not installed")
     # In a sum of 50,257 terms that are absorbed one by one, another processor adds more of them at a time.
-    here = libraries.machine()["processor"]
+    here = machine()["processor"]
     anywhere = {"confident-large", "confident-large-slope"} if here != RECORD["libraries"][0]["processor"] else set()
     recorded = named(ON_A_CPU)
     changed = {
@@ -104,24 +104,9 @@ def test_the_folders_of_a_message_are_left_out(before):
     )
 
 
-@pytest.mark.parametrize("page", ["one-loss-many-libraries", "which-loss-to-call", "why-is-my-loss-nan"])
-def test_a_page_that_needs_a_missing_library_names_make_libraries(page, tmp_path, monkeypatch):
-    lacking = {name: [line for line in lines if line.get("library") != "torch"] for name, lines in RECORD.items()}
-    for folder in ("benchmarks", "chapters"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "benchmarks" / "libraries.json").write_text(json.dumps(lacking), encoding="utf8")
-    monkeypatch.chdir(tmp_path / "chapters")
-    cells = json.loads((BENCHMARKS.parent / "chapters" / f"{page}.ipynb").read_text())["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    [reading] = [source for source in code if "libraries.json" in source]
-    look = 'recorded("masked", "torch", "torch.nn.functional.cross_entropy")'  # what the guide does, where a cell needs it
-    with pytest.raises((SystemExit, LookupError), match="make libraries"):
-        exec(f"{reading}\n{look}", {"json": json, "Path": Path, "tf": mock.Mock()})
-
-
-@pytest.mark.parametrize("path", sorted((BENCHMARKS / "losses").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(Path(recipes.__file__).parent.glob("*_losses.py")), ids=lambda path: path.stem)
 def test_losses_to_copy_have_at_most_six_lines(path):
-    functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.parse(path.read_text(encoding="utf8")).body if isinstance(node, ast.FunctionDef)]
     assert [function.name for function in functions] == [
         "sigmoid_cross_entropy",
         "sparse_softmax_cross_entropy",
@@ -153,7 +138,7 @@ def test_losses_to_copy_and_their_gradients_are_exact(how):
         and QUESTIONS[answer["question"]]["asks"] in ("losses", "slope", "label's slope")
         and QUESTIONS[answer["question"]]["type"] in ("float32", "float64")  # others are to be cast first
     ]
-    assert len(asked) >= 100 if how else 10
+    assert len(asked) >= (100 if how else 10)
     wrong = [
         answer
         for answer in asked

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import vocabulary
-from benchmarks.shards import bytes_by_hand, on_dask
-from benchmarks.vocabulary import blocked_loss, dense_loss
-from helpers import categorical
+from helpers import categorical, records
 from helpers.precision import EXACT, error_in_eps
 from helpers.streaming import streaming_softmax_cross_entropy
+from measure import vocabulary
+from measure.shards import bytes_by_hand, on_dask
+from measure.vocabulary import blocked_loss, dense_loss
 
 ROOT = Path(__file__).parents[2]
-RECORD = json.loads((ROOT / "benchmarks" / "vocabulary.json").read_text())
+RECORD = records.load("vocabulary")
 EPS = float(np.finfo(np.float32).eps)
 
 eagerly_and_compiled = pytest.mark.parametrize("how", [lambda function: function, tf.function], ids=["eager", "compiled"])

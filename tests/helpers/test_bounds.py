@@ -2,14 +2,12 @@
 
 The proofs stand in the book's appendix on error bounds. They assume that +, -, * and / round to nearest with unit roundoff
 u = eps / 2, underflow gradually, and that exp, log1p and log are off by at most so many eps. For float32 these numbers are
-the maxima over every argument, from benchmarks/exhaustive.json. For float64 they are an assumption: a sample has at most
+the maxima over every argument, from the record exhaustive. For float64 they are an assumption: a sample has at most
 0.7 eps. A bound is a pair: an error relative to the exact result, and an absolute one, in units of the smallest subnormal
 number, which matters only where something underflowed.
 """
 
-import json
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.introspect import opt_func_info
 
-from helpers import binary, categorical, information
+from helpers import binary, categorical, information, records
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy
 from helpers.streaming import largest_and_rest, merge_largest_and_rest
 
-RECORD = json.loads((Path(__file__).parents[2] / "benchmarks" / "exhaustive.json").read_text())
+RECORD = records.load("exhaustive")
 DTYPES = ["float32", "float64"]
 dtypes = pytest.mark.parametrize("dtype", DTYPES)
 many = settings(max_examples=300)

@@ -1,6 +1,6 @@
-"""Measure the losses' speed, memory and accuracy beside TensorFlow's, on one thread, and write results.json.
+"""Measure the losses' speed, memory and accuracy beside TensorFlow's, on one thread, and write the record ``speed``.
 
-    python benchmarks/run.py [--sizes N ...] [--output FILE]
+    python -m measure.speed [--sizes N ...] [--output FILE]
 
 - Time: the median of rounds in which every form has its turn, so that a busy machine slows all of them alike. The label
   checks of the helpers are timed with them. TensorFlow is given tensors and hands back a tensor: no copy is counted.
@@ -31,7 +31,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike, NDArray
 
-from helpers import binary, categorical, precision
+from helpers import binary, categorical, precision, records
+from measure.machine import machine
 
 Arrays = tuple[NDArray, ...]
 CLASSES = 1000  # in each row of logits
@@ -166,13 +167,13 @@ def peak_bytes(call: Callable) -> int | None:
     """Return how far the resident memory rises during a call, or None where the system doesn't tell."""
 
     def resident(mark: str) -> int:
-        return 1024 * int(re.search(rf"{mark}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+        return 1024 * int(re.search(rf"{mark}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf8"))[1])
 
     if platform.libc_ver()[0] != "glibc":
         return None
     call()  # what a first call leaves behind, such as compiled code, is not the loss's
     ctypes.CDLL(None).malloc_trim(0)  # memory that was freed and kept would hide what the call takes
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf8")  # the high-water mark starts again from here
     before = resident("VmRSS")
     call()
     return resident("VmHWM") - before
@@ -208,18 +209,6 @@ def measure(loss: Loss, dtype: str, sizes: tuple[int, ...]) -> list[dict]:
     ]
 
 
-def machine() -> dict:
-    """Return what the times depend on, beside the code."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s+: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return {
-        "processor": model[1] if model else platform.processor() or platform.machine(),
-        "simd": np.show_config(mode="dicts")["SIMD Extensions"].get("found", []),  # what NumPy found beyond its baseline
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores_used": 1,
-    }
-
-
 def show(results: dict) -> None:
     """Print the rows as one table for each loss and type."""
     for loss, dtype in dict.fromkeys((row["loss"], row["dtype"]) for row in results["rows"]):
@@ -237,7 +226,7 @@ def main() -> None:
     """Measure all losses, print the table and write the file."""
     parser = argparse.ArgumentParser(description="Measure speed, memory and accuracy beside TensorFlow.")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of elements instead of each loss's own")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.json"))
+    parser.add_argument("--output", type=Path, default=records.path("speed"))
     options = parser.parse_args()
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -248,8 +237,13 @@ def main() -> None:
         rows = [row for case in cases for row in measure(*case)]
     modules = {"NumPy": np, "TensorFlow": tf, "Keras": keras}
     versions = {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
-    results = {"measured": f"{datetime.date.today()}", "versions": versions, "machine": machine(), "rows": rows}
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    results = {
+        "measured": f"{datetime.date.today()}",
+        "versions": versions,
+        "machine": {**machine(), "cores_used": 1},
+        "rows": rows,
+    }
+    options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
     show(results)
 
 

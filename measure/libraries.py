@@ -1,6 +1,6 @@
-"""Ask every library the same questions about its cross-entropy losses, and write the answers to libraries.json.
+"""Ask every library the same questions about its cross-entropy losses, and write the answers to the record ``libraries``.
 
-    python -m benchmarks.libraries [LIBRARY ...] [--quick] [--output FILE]
+    python -m measure.libraries [LIBRARY ...] [--quick] [--output FILE]
 
 Each library, and each backend of Keras, answers in a process of its own. Its answers replace those that the file holds of
 the same library and device, and all others stay: so the answers of a machine with a GPU join those of a CPU. A library that
@@ -35,11 +35,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.functions import LIBRARIES, TOGETHER, Framework, Function
-from benchmarks.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem
+from helpers import records
+from measure.functions import LIBRARIES, TOGETHER, Framework, Function
+from measure.machine import machine
+from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem
 
-HERE = Path(__file__).parent
-RECORD = HERE / "libraries.json"
+ROOT = Path(__file__).parents[1]
 EPS = 2.0**-23
 CLASS_COUNTS = [round(10 ** (1 + k / 2)) for k in range(11)]
 BINS = np.float32(10 ** np.sort(np.random.default_rng(0).uniform(-1, 2, (40, 64)).ravel())).reshape(40, 64)
@@ -222,14 +223,14 @@ def key(line: dict) -> tuple:
 
 def read(path: Path) -> list[dict]:
     """Return the lines that a process has written."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
 
 
 def work(names: list[str], part: str, path: Path) -> None:
     """Ask libraries what a file does not answer yet, and append each question and then its answer to the file."""
     warnings.simplefilter("ignore")
     answered = {key(line) for line in read(path)}
-    with path.open("a", buffering=1) as file:
+    with path.open("a", buffering=1, encoding="utf8") as file:
 
         def write(**line: Any) -> None:
             file.write(json.dumps(line) + "\n")
@@ -264,15 +265,15 @@ def interview(names: list[str], part: str) -> tuple[dict, dict]:
         path.touch()
         ended, known = True, 0
         while ended:
-            command = [sys.executable, "-m", "benchmarks.libraries", "--worker", str(path), "--part", part, *names]
-            run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent)
+            command = [sys.executable, "-m", "measure.libraries", "--worker", str(path), "--part", part, *names]
+            run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
             ended = run.returncode and (
                 f"exit {run.returncode}" if run.returncode > 0 else signal.Signals(-run.returncode).name
             )
             lines = read(path)
             if ended and lines and not {"result", "version", "missing"} & set(lines[-1]):  # in the middle of something
                 lines.append(lines[-1] | ({"missing": ended} if "importing" in lines[-1] else {"result": f"error: {ended}"}))
-                path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+                path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf8")
             if ended and len(lines) == known:
                 raise RuntimeError(f"{', '.join(names)}: the process ends with {ended} and answers nothing: {run.stderr}")
             known = len(lines)
@@ -286,25 +287,14 @@ def interview(names: list[str], part: str) -> tuple[dict, dict]:
 # --- the record ----------------------------------------------------------------------------------
 
 
-def machine() -> dict:
-    """Return what last digits and times depend on, beside the library."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s+: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return {
-        "measured": f"{datetime.date.today()}",
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": model[1] if model else platform.processor() or platform.machine(),
-    }
-
-
 def joined(old: dict, interviews: list[tuple[dict, dict]]) -> dict:
     """Return the record with the answers of the interviews in place of those of the same libraries and devices."""
 
     def which(entry: dict) -> tuple:
         return list(LIBRARIES).index(entry["library"]), entry["device"] != "cpu", entry["device"]
 
-    asked = [about | machine() for abouts, _ in interviews for about in abouts.values()]
+    today = {"measured": f"{datetime.date.today()}", "python": platform.python_version()}
+    asked = [about | today | machine() for abouts, _ in interviews for about in abouts.values()]
     answers = [
         {"question": line["question"], "library": name, "version": abouts[name]["version"]}
         | {"function": line["function"], "how": line["how"], "device": abouts[name]["device"]}
@@ -325,9 +315,7 @@ def joined(old: dict, interviews: list[tuple[dict, dict]]) -> dict:
 
 def one_entry_a_line(record: dict) -> str:
     """Return lists by name as JSON whose changes are easy to read."""
-    lists = {
-        name: ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) for name, entries in record.items()
-    }
+    lists = {name: ",\n".join(json.dumps(entry) for entry in entries) for name, entries in record.items()}
     return "{\n" + ",\n".join(f'"{name}": [\n{entries}\n]' for name, entries in lists.items()) + "\n}\n"
 
 
@@ -336,7 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Ask libraries the same questions about their cross-entropy losses.")
     parser.add_argument("libraries", nargs="*", metavar="LIBRARY", help=f"some of {', '.join(LIBRARIES)}; all by default")
     parser.add_argument("--quick", action="store_true", help="leave out what is slow or differs from run to run")
-    parser.add_argument("--output", type=Path, default=RECORD)
+    parser.add_argument("--output", type=Path, default=records.path("libraries"))
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -354,8 +342,12 @@ def main() -> None:
         for abouts, lines in interviews:
             for name in abouts:
                 lines[name] += interview([name], "speed")[1][name]
-    old = json.loads(options.output.read_text()) if options.output.exists() else {"libraries": [], "answers": []}
-    options.output.write_text(one_entry_a_line(joined(old, interviews)))
+    old = (
+        json.loads(options.output.read_text(encoding="utf8"))
+        if options.output.exists()
+        else {"libraries": [], "answers": []}
+    )
+    options.output.write_text(one_entry_a_line(joined(old, interviews)), encoding="utf8")
 
 
 if __name__ == "__main__":

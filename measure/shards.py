@@ -1,6 +1,6 @@
 """Loss and gradients of a large vocabulary on Dask, with the embedding spread over single-threaded processes.
 
-    python -m benchmarks.shards WORKERS CLASSES
+    python -m measure.shards WORKERS CLASSES
 
 The forward pass reduces each shard's logits to three numbers for each token, and Dask merges them as a tree. The backward
 pass makes the logits again; the shares of the gradient by the hidden states are summed as a tree, and the gradient by the

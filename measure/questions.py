@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import calls
+from helpers.recipes import calls
 
 # What a function takes. A class is named by its index, or by a one-hot row that is made of the index.
 SIGMOID, PROBABILITY, BY_HAND = ("sigmoid",), ("probability",), ("sigmoid by hand",)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import calls
-from benchmarks.questions import SMOOTHING, WEIGHTS
+from helpers.recipes import calls
+from measure.questions import SMOOTHING, WEIGHTS
 
 
 class Framework(NamedTuple):
@@ -61,8 +61,8 @@ def called(name: str, options: dict) -> str:
 
 
 def copied(module: str, trains: bool = False) -> list[Function]:
-    """Return the losses of a file of benchmarks/losses, for Keras to train with if that is meant."""
-    losses = importlib.import_module(f"benchmarks.losses.{module}")
+    """Return the losses of a file of helpers/recipes, for Keras to train with if that is meant."""
+    losses = importlib.import_module(f"helpers.recipes.{module}")
     forms = {"sigmoid": "sigmoid_cross_entropy", "index": "sparse_softmax_cross_entropy", "one-hot": "softmax_cross_entropy"}
     named = {form: (f"{module}.{name}", getattr(losses, name)) for form, name in forms.items()}
     return [Function(name, form, loss, loss=loss if trains else None, main=True) for form, (name, loss) in named.items()]

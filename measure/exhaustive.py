@@ -1,6 +1,6 @@
-"""Try every float32 logit and every pair of 16-bit numbers, and write how large the errors get to exhaustive.json.
+"""Try every float32 logit and every pair of 16-bit numbers, and write how large the errors get to the record ``exhaustive``.
 
-    python -m benchmarks.exhaustive [--output FILE]
+    python -m measure.exhaustive [--output FILE]
 
 - float32: every logit from 2^-30 to 104 in magnitude, with the labels 0 and 1. LEFT_OUT says why the others need no trial.
 - float16 and bfloat16: every finite logit with every label in [0, 1].
@@ -27,7 +27,6 @@ import datetime
 import json
 import multiprocessing
 import platform
-import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -40,8 +39,9 @@ import tensorflow as tf
 from numpy.lib.introspect import opt_func_info
 from numpy.typing import DTypeLike, NDArray
 
-from helpers import binary
+from helpers import binary, records
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy
+from measure.machine import machine
 
 NEAREST, FURTHEST = 2.0**-30, 104
 LEFT_OUT = {
@@ -435,27 +435,22 @@ def row(key: Key, tally: Tally) -> dict:
     }
 
 
-def machine() -> dict:
-    """Return what the last digits depend on beside the versions."""
-    cpuinfo = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s+: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return {
-        "processor": model[1] if model else platform.processor() or platform.machine(),
-        "simd": np.show_config(mode="dicts")["SIMD Extensions"].get("found", []),
-        "loops": {name: at_level("NumPy", name, "float32") for name in FUNCTIONS["NumPy"]},
-        "libc": " ".join(platform.libc_ver()),
-    }
-
-
 def main() -> None:
     """Try everything and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("exhaustive.json"))
+    parser.add_argument("--output", type=Path, default=records.path("exhaustive"))
     options = parser.parse_args()
     rows = [row(*item) for item in try_everything().items()]
+    loops = {"loops": {name: at_level("NumPy", name, "float32") for name in FUNCTIONS["NumPy"]}}
+    loops["libc"] = " ".join(platform.libc_ver())
     versions = {"Python": platform.python_version(), "NumPy": np.__version__, "TensorFlow": tf.__version__}
-    record = {"measured": f"{datetime.date.today()}", "versions": versions, "machine": machine(), "left_out": LEFT_OUT}
-    options.output.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n")
+    record = {
+        "measured": f"{datetime.date.today()}",
+        "versions": versions,
+        "machine": {**machine(), **loops},
+        "left_out": LEFT_OUT,
+    }
+    options.output.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n", encoding="utf8")
     for one in rows:
         worst = one["worst"]
         where = f"{worst['error']:12.6g} at {', '.join(map(str, worst['at']))}" if worst else ""

@@ -1,10 +1,10 @@
-"""Measure what the loss of a large vocabulary takes, whole and in blocks, and write vocabulary.json.
+"""Measure what the loss of a large vocabulary takes, whole and in blocks, and write the record ``vocabulary``.
 
-    python -m benchmarks.vocabulary [--quick] [--output FILE]
+    python -m measure.vocabulary [--quick] [--output FILE]
 
 - Memory and time of the loss of 1,024 tokens and of its gradients by hidden states and embedding, in TensorFlow: the dense
   loss beside one that makes the logits in blocks. Each is measured in a process of its own, compiled by ``tf.function``, and
-  for one size eagerly too. The memory is how far the resident memory rises during one call, as in run.py, but without what
+  for one size eagerly too. The memory is how far the resident memory rises during one call, as in speed.py, but without what
   the allocator keeps after it was freed. Hidden states and embedding don't count, but their gradients do.
 - Error of the loss and of the embedding's gradient when the chunks of a batch are added up in bfloat16, in float32, and in
   bfloat16 with the error of each addition carried along. The batch is bfloat16; the truth is float64.
@@ -33,8 +33,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.run import machine, peak_bytes
-from benchmarks.shards import TOKENS
+from helpers import records
+from measure.machine import machine
+from measure.shards import TOKENS
+from measure.speed import peak_bytes
 
 # TensorFlow: the logits whole, and in blocks of classes
 
@@ -176,7 +178,7 @@ def peak_bytes_alive(call: Callable) -> int | None:
 
 def in_its_own_process(module: str, *arguments: str | int) -> dict:
     """Return what one of the modules prints, so that no measurement finds the memory or the threads of another."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"measure.{module}", *map(str, arguments)]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     return json.loads(run.stdout)
 
@@ -273,7 +275,7 @@ def main() -> None:
     """Measure, print and write the file; or measure one form of the loss in this process, and print that."""
     parser = argparse.ArgumentParser(description="Measure what the loss of a large vocabulary takes.")
     parser.add_argument("--quick", action="store_true", help="measure small vocabularies only")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("vocabulary.json"))
+    parser.add_argument("--output", type=Path, default=records.path("vocabulary"))
     parser.add_argument("--one", nargs=3, metavar=("FORM", "HOW", "CLASSES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -302,7 +304,7 @@ def main() -> None:
         for row in rows:
             print(name, row)
             results[name].append(row)
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf8")
 
 
 if __name__ == "__main__":

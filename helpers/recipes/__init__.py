@@ -1,0 +1,1 @@
+"""Code to copy: losses for four frameworks, in a file each that imports its library alone, and the calls to recommend."""

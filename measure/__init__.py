@@ -1,0 +1,1 @@
+"""The programs that write the records of the book, in helpers/records."""
