@@ -1,4 +1,4 @@
-"""What was measured, with versions and date: a JSON file a record, written by one command, shown by the pages that cite it."""
+"""What was measured, with versions and date: one JSON file a record, written by one command, shown by pages that cite it."""
 
 import json
 from pathlib import Path
