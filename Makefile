@@ -4,13 +4,8 @@ PYTHON ?=
 VENV ?= .venv
 LIBRARIES := _build/libraries
 
-# TensorFlow's notes on its build and the processor belong on no page; its errors still come through.
-# oneDNN's kernels, which announce themselves, round differently from one processor to the next: they are off.
-export TF_CPP_MIN_LOG_LEVEL := 3
-export TF_ENABLE_ONEDNN_OPTS := 0
-# A Matplotlib backend for machines without a screen would leave the figures out of the chapters.
-unexport MPLBACKEND
-export PATH := $(abspath $(VENV)/bin):$(PATH)
+# In shells' words: a path may hold spaces, which make would take for the end of a word.
+export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help book check test lab speed vocabulary libraries exhaustive lint links lock katex clean environment
@@ -19,8 +14,7 @@ help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 book: environment  ## Build the book into _build/html; only chapters that changed are run, JOBS=2 of them at a time
-	@python -m _ext.build $(JOBS)
-	@echo "The book is in $(CURDIR)/_build/html/index.html"
+	@jupyter-book build . --quiet -W --keep-going
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
 	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters
@@ -78,8 +72,8 @@ katex: environment  ## Renew _static/katex for the version of KaTeX that renders
 	@cp _build/katex/package/dist/fonts/*.woff2 _static/katex/fonts
 
 clean:  ## Remove the environment and everything that was built
-	@rm -rf $(VENV) _build
+	@rm -rf '$(VENV)' _build
 
 # It is looked at each time: by its Python, if PYTHON names one, and by the age of requirements.txt.
 environment:
-	@PYTHON='$(PYTHON)' .ci/environment $(VENV)
+	@PYTHON='$(PYTHON)' .ci/environment '$(VENV)'

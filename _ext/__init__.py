@@ -1,1 +1,1 @@
-"""What builds the book: build.py runs the chapters and Sphinx, and Sphinx loads the other modules as its extensions."""
+"""The Sphinx extensions of the book."""
