@@ -7,6 +7,9 @@ LIBRARIES := _build/libraries
 # In shells' words: a path may hold spaces, which make would take for the end of a word.
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
+# A file that is read or written without an encoding is an error in the tests.
+export PYTHONWARNDEFAULTENCODING := 1
+
 .DEFAULT_GOAL := help
 .PHONY: help book check test lab speed vocabulary libraries exhaustive lint links lock katex clean environment
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,30 @@ QUIET += ["--disable-component-update", "--disable-sync"]
 @pytest.fixture(scope="session")
 def book() -> Path:
     """Return the folder of the built book."""
-    folder = ROOT / "_build" / "html"
-    if not (folder / "index.html").is_file():
-        pytest.fail(f"{folder} is not there: run make book", pytrace=False)
-    return folder
+    if fault := what_is_wrong():
+        pytest.fail(fault, pytrace=False)
+    return ROOT / "_build" / "html"
+
+
+@cache
+def what_is_wrong() -> str:
+    """Return what keeps the built book from being tested, or nothing."""
+    from _ext.chapters import digests  # slow to import, and needed only here
+
+    stamp = ROOT / "_build" / "digests"
+    if not (ROOT / "_build" / "html" / "index.html").is_file():
+        return "The book is not built, so its tests cannot run: run make book."
+    if not stamp.is_file() or stamp.read_text(encoding="utf8").split() != digests(ROOT):
+        return "The book is older than what it is made of, so its tests cannot run: run make book."
+    return ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the tests that need the book keep one, which says so, where there is none or an old one."""
+    _, *others = [item for item in items if "book" in getattr(item, "fixturenames", ())] or [None]
+    if others and what_is_wrong():
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def command(project: Path, *arguments: str) -> dict:
     # MPLBACKEND is set on many machines without a screen; the chapters' figures must not depend on it
     environment |= {"MPLBACKEND": "agg"}
     arguments = ["make", "book", f"VENV={sys.prefix}", "-o", "environment", *arguments]
-    return {"args": arguments, "cwd": project, "env": environment, "text": True}
+    return {"args": arguments, "cwd": project, "env": environment, "encoding": "utf8"}
 
 
 def make_book(project: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -327,7 +327,7 @@ def test_a_python_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, versi
         python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{pretend}" "$2"\n')  # $1 is -c
         python.chmod(0o755)
     make = ["make", "environment", f"PYTHON={python}", f"VENV={tmp_path}/venv"]
-    refusal = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    refusal = subprocess.run(make, cwd=ROOT, capture_output=True, encoding="utf8", check=False)
     assert refusal.returncode != 0
     said = [line for line in refusal.stderr.splitlines() if not line.startswith("make")]
     assert len(said) == 1
@@ -374,7 +374,7 @@ def machine(tmp_path):
         write(tmp_path / "calls", "")
         variables |= {"PATH": str(tmp_path)}
         subprocess.run([ROOT / ".ci" / "environment", "venv"], cwd=tmp_path, env=variables, check=True, capture_output=True)
-        return [call for call in (tmp_path / "calls").read_text().splitlines() if " -c " not in call]
+        return [call for call in (tmp_path / "calls").read_text(encoding="utf8").splitlines() if " -c " not in call]
 
     return program, environment
 

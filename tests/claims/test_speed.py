@@ -51,8 +51,8 @@ def row(dtype, form, loss="sigmoid"):
 def test_benchmark_runs(tmp_path):
     # In a process of its own: TensorFlow takes its number of threads before its first operation only
     command = [sys.executable, "-m", "measure.speed", "--sizes", "10000", "20000", "--output", tmp_path / "results.json"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    check(json.loads((tmp_path / "results.json").read_text()), ["10000", "20000"])
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf8", check=True)
+    check(json.loads((tmp_path / "results.json").read_text(encoding="utf8")), ["10000", "20000"])
     assert run.stdout.count("the book's form") == len(EPS) * len(CASES)
 
 
