@@ -399,6 +399,24 @@ def test_an_environment_of_another_python_is_made_again(machine):
     assert environment(PYTHON="python3.11")[0] == "python3.11 -m venv venv"
 
 
+def test_an_environment_in_a_renamed_folder_is_made_again(machine, tmp_path):
+    program, environment = machine
+    program("python3", 3, 12)
+    environment()
+    (tmp_path / "venv/.installed").write_text(f"{tmp_path}/before/venv\n{tmp_path}\n", encoding="utf8")
+    assert environment()[0] == "python3 -m venv venv"
+    assert environment() == []
+
+
+def test_an_environment_that_served_another_checkout_is_installed_again(machine, tmp_path):
+    program, environment = machine
+    program("python3", 3, 12)
+    environment()
+    (tmp_path / "venv/.installed").write_text(f"{tmp_path}/venv\n{tmp_path}/another\n", encoding="utf8")
+    assert environment() == [f"uv {UV_INSTALL}"]
+    assert environment() == []
+
+
 def test_uv_provides_a_python_where_none_fits(machine):
     program, environment = machine
     program("python3", 3, 14)
