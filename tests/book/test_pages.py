@@ -44,6 +44,14 @@ def test_no_cell_ended_in_an_error_that_was_not_meant(html):
     assert not html.select(".cell:not(.tag_raises-exception) .traceback")
 
 
+def test_the_page_is_as_its_template_mends_it(html):
+    """Each of the template's replacements shows, so a theme that writes its pages in other words is noticed."""
+    landmarks = {aside["aria-label"] for aside in html.select("aside.sidebar-drawer, aside.toc-drawer")}
+    assert landmarks == {"Book", "On this page"}
+    assert html.select("p.caption")
+    assert not html.select('[role="heading"], [role="doc-biblioentry"], .citation-list[role], summary[aria-label]')
+
+
 def test_every_formula_was_rendered(html):
     assert not html.select('.katex-error, [mathcolor="#cc0000"]')  # KaTeX's red for commands that it doesn't know
     raw = [text for text in html.find_all(string=re.compile(r"\\[(\[]")) if not text.find_parent(["code", "pre", "script"])]
