@@ -165,12 +165,7 @@ def exact_sigmoid_cross_entropy(
     ----------
     mpmath, https://mpmath.org.
     """
-    z, x = _doubles(labels=labels), _doubles(logits=logits)
-    if z.ndim and x.ndim:
-        same_shape(labels=z, logits=x)
-    if check_labels:
-        in_unit_interval(labels=z)
-    return _elementwise(_exact_sigmoid_cross_entropy, z, x)[()]
+    return _elementwise(_exact_sigmoid_cross_entropy, *_labels_and_logits(labels, logits, check_labels))[()]
 
 
 def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[float]) -> mpmath.mpf:
@@ -205,10 +200,7 @@ def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[
     >>> mpmath.nstr(exact_softmax_cross_entropy(0, [20.0, 0.0, 0.0]), 5)
     '4.1223e-9'
     """
-    row = _doubles(logits=logits)
-    if row.ndim != 1 or not row.size:
-        raise ValueError(f"logits must be one row of at least one class, got the shape {row.shape}")
-    weights = _weights(as_array("labels", labels), row)
+    weights, row = _weights_and_row(labels, logits)
     if np.isnan(row).any() or np.isnan(weights).any():
         return EXACT.nan
     x = [EXACT.mpf(logit) for logit in row.tolist()]
@@ -216,6 +208,97 @@ def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[
     below = [x[a] - logit if j != a else EXACT.zero for j, logit in enumerate(x)]  # 0, where inf - inf would be NaN
     rest = EXACT.log1p(EXACT.fsum(EXACT.exp(-distance) for j, distance in enumerate(below) if j != a))
     return EXACT.fsum(EXACT.mpf(w) * (below[j] + rest) for j, w in enumerate(weights.tolist()) if w)
+
+
+def exact_sigmoid_cross_entropy_gradient(
+    labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True
+) -> NDArray[np.object_] | mpmath.mpf:
+    """Return the exact derivative of the sigmoid cross-entropy by the logits, to 400 bits.
+
+    ``dL/dx = (1 - z) σ(x) - z σ(-x)``
+
+    Parameters
+    ----------
+    labels, logits : array_like
+        As for :func:`exact_sigmoid_cross_entropy`.
+    check_labels : bool, optional
+        False lets labels outside [0, 1] pass.
+
+    Returns
+    -------
+    mpf, or ndarray of mpf
+        The derivatives; the limit for infinite logits, NaN for NaN.
+
+    Raises
+    ------
+    ValueError
+        If two arrays differ in shape, or a label lies outside [0, 1].
+    TypeError
+        If an argument holds numbers of any other type.
+
+    Examples
+    --------
+    >>> import mpmath
+    >>> mpmath.nstr(exact_sigmoid_cross_entropy_gradient(1.0, 40.0), 5)
+    '-4.2484e-18'
+
+    References
+    ----------
+    mpmath, https://mpmath.org.
+    """
+    z, x = _labels_and_logits(labels, logits, check_labels)
+
+    def derivative(label: float, logit: float) -> mpmath.mpf:
+        weight, e = EXACT.mpf(label), EXACT.exp(-EXACT.mpf(logit))
+        return (1 - weight) / (1 + e) - (weight / (1 + 1 / e) if e else EXACT.zero)
+
+    return _elementwise(derivative, z, x)[()]
+
+
+def exact_softmax_cross_entropy_gradient(labels: int | Sequence[float], logits: Sequence[float]) -> list[mpmath.mpf]:
+    """Return the exact derivatives of the softmax cross-entropy of one row by its logits, to 400 bits.
+
+    ``dL/dx_j = p_j Σ_{k≠j} w_k - w_j Σ_{k≠j} p_k`` with the softmax ``p``, a difference of two terms of which one is 0 for a
+    hard label.
+
+    Parameters
+    ----------
+    labels : int or sequence of float
+        The class, or one weight in [0, 1] for each class, as for :func:`exact_softmax_cross_entropy`.
+    logits : sequence of float
+        The logits of C classes.
+
+    Returns
+    -------
+    list of mpf
+        C derivatives, NaN for NaN.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`exact_softmax_cross_entropy`.
+
+    Examples
+    --------
+    >>> import mpmath
+    >>> [mpmath.nstr(slope, 5) for slope in exact_softmax_cross_entropy_gradient(0, [20.0, 0.0, 0.0])]
+    ['-4.1223e-9', '2.0612e-9', '2.0612e-9']
+
+    References
+    ----------
+    mpmath, https://mpmath.org.
+    """
+    weights, row = _weights_and_row(labels, logits)
+    if np.isnan(row).any() or np.isnan(weights).any():
+        return [EXACT.nan] * row.size
+    m = EXACT.mpf(row.max())
+    e = [EXACT.exp(EXACT.mpf(logit) - m) if logit != m else EXACT.one for logit in row.tolist()]
+    w = list(map(EXACT.mpf, weights.tolist()))
+    total, weight = EXACT.fsum(e), EXACT.fsum(w)
+    # What the others have is summed without the class itself: 400 bits, too, can absorb it.
+    others = [EXACT.fsum(e[:j] + e[j + 1 :]) if e[j] > total / 2 else total - e[j] for j in range(len(e))]
+    rest = [EXACT.fsum(w[:j] + w[j + 1 :]) if w[j] > weight / 2 else weight - w[j] for j in range(len(w))]
+    return [(e[j] * rest[j] - w[j] * others[j]) / total for j in range(len(e))]
 
 
 def error_in_eps(computed: ArrayLike, exact: ArrayLike, dtype: DTypeLike) -> NDArray[np.float64] | float:
@@ -285,6 +368,22 @@ def _doubles(**argument: ArrayLike) -> NDArray[np.float64]:
     array = as_array(name, value)
     [floats] = as_floats(**{name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array})
     return floats.astype(np.float64)
+
+
+def _labels_and_logits(labels: ArrayLike, logits: ArrayLike, check_labels: bool) -> tuple[NDArray, NDArray]:
+    z, x = _doubles(labels=labels), _doubles(logits=logits)
+    if z.ndim and x.ndim:
+        same_shape(labels=z, logits=x)
+    if check_labels:
+        in_unit_interval(labels=z)
+    return z, x
+
+
+def _weights_and_row(labels: ArrayLike, logits: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    row = _doubles(logits=logits)
+    if row.ndim != 1 or not row.size:
+        raise ValueError(f"logits must be one row of at least one class, got the shape {row.shape}")
+    return _weights(as_array("labels", labels), row), row
 
 
 def _weights(labels: NDArray, logits: NDArray[np.float64]) -> NDArray[np.float64]:

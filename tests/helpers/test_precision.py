@@ -13,7 +13,9 @@ from helpers.precision import (
     EXACT,
     error_in_eps,
     exact_sigmoid_cross_entropy,
+    exact_sigmoid_cross_entropy_gradient,
     exact_softmax_cross_entropy,
+    exact_softmax_cross_entropy_gradient,
     overflow_threshold,
     saturation_threshold,
     underflow_threshold,
@@ -167,6 +169,30 @@ def test_exact_softmax_cross_entropy_has_the_limit_at_infinity(labels, logits, e
 def test_the_exact_losses_leave_mpmaths_own_precision_alone():
     exact_softmax_cross_entropy(0, [1.0, 2.0])
     assert (mpmath.mp.prec, EXACT.prec) == (53, 400)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-700, 700)), min_size=1, max_size=9), st.booleans())
+def test_exact_gradients_are_the_usual_ones_computed_with_more_bits(pairs, hard):
+    """W p - w cancels up to 2,020 bits (e^-1400) of 2,500, so that 480 are left."""
+    mp = mpmath.MPContext()
+    mp.prec = 2500
+    labels, logits = (list(column) for column in zip(*pairs, strict=True))
+    labels = [float(j == 0) for j in range(len(labels))] if hard else labels
+    e = [mp.exp(logit) for logit in logits]
+    for exact, w, term in zip(exact_softmax_cross_entropy_gradient(labels, logits), labels, e, strict=True):
+        usual = mp.fsum(labels) * term / mp.fsum(e) - w
+        assert abs(exact - usual) <= mp.mpf(2) ** -390 * (abs(usual) if hard else 1)
+    usual = 1 / (1 + 1 / e[0]) - mp.mpf(labels[0])
+    assert abs(exact_sigmoid_cross_entropy_gradient(labels[0], logits[0]) - usual) <= mp.mpf(2) ** -390 * (
+        abs(usual) if hard else 1
+    )
+
+
+@pytest.mark.parametrize(("label", "logit", "slope"), [(1, INF, 0), (0, INF, 1), (1, -INF, -1), (0, -INF, 0), (1, NAN, NAN)])
+def test_exact_gradients_at_infinity_are_the_limits(label, logit, slope):
+    computed = float(exact_sigmoid_cross_entropy_gradient(label, logit))
+    in_a_row = float(exact_softmax_cross_entropy_gradient([1 - label, label], [0.0, logit])[1])
+    np.testing.assert_array_equal([computed, in_a_row], slope)
 
 
 @types
