@@ -68,6 +68,23 @@ def same_shape(**arrays: NDArray) -> None:
         raise ValueError(f"{first} and {second} must have the same shape, got {a.shape} and {b.shape}")
 
 
+def has_classes(**array: NDArray) -> None:
+    """Raise a ValueError unless the array has a last axis, with at least one class on it."""
+    [(name, x)] = array.items()
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one class on its last axis, got the shape {x.shape}")
+
+
+def one_label_a_row(labels: NDArray[np.integer], **array: NDArray) -> None:
+    """Raise a ValueError unless there is one class index for each row of the array."""
+    [(name, x)] = array.items()
+    if labels.shape != x.shape[:-1]:
+        raise ValueError(
+            f"labels must have the shape of {name} without its last axis, {x.shape[:-1]}, got {labels.shape}: "
+            "one class index for each row"
+        )
+
+
 def in_unit_interval(**arrays: NDArray) -> None:
     """Raise a ValueError that names the first value outside [0, 1] and its place; NaN passes."""
     for name, array in arrays.items():

@@ -15,6 +15,8 @@ sample, but no proof, because nobody can try every argument. float16 is computed
 within 0.51 eps of its own wherever float32 is within 4 of its.
 """
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +28,7 @@ from helpers._checks import (
     one_number,
     same_shape,
 )
+from helpers._rows import elementwise
 
 Floats = NDArray[np.floating]
 
@@ -60,11 +63,12 @@ def sigmoid(logits: ArrayLike) -> Floats:
     P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA Journal of
     Numerical Analysis 41(4), 2021: this is softmax for the two logits ``x`` and 0, shifted by the larger one.
     """
-    (x,) = as_floats(logits=logits)
-    dtype, x = x.dtype, _widened(x)
-    with np.errstate(all="ignore"):
-        probability = np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # neither exponent is positive
-        return probability.astype(dtype, copy=False)[()]
+    [x] = as_floats(logits=logits)
+    return elementwise(_sigmoid, x, dtype=x.dtype)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))  # neither exponent is positive
 
 
 def naive_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
@@ -155,10 +159,8 @@ def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels:
     TensorFlow's documentation of ``tf.nn.sigmoid_cross_entropy_with_logits``.
     """
     z, x = _labels_and_logits(labels, logits, check_labels)
-    dtype, z, x = x.dtype, _widened(z), _widened(x)
     with np.errstate(all="ignore"):
-        loss = np.maximum(x, 0) - x * z + np.log1p(np.exp(-np.abs(x)))
-        return loss.astype(dtype, copy=False)[()]
+        return np.maximum(x, 0) - x * z + np.log1p(np.exp(-np.abs(x)))
 
 
 def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
@@ -205,13 +207,15 @@ def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, c
     The book derives this form in the chapters *Deriving the stable form* and *The last digits*.
     """
     z, x = _labels_and_logits(labels, logits, check_labels)
-    dtype, z, x = x.dtype, _widened(z), _widened(x)
-    with np.errstate(all="ignore"):
-        linear = np.maximum(x, 0) * (1 - z) + np.maximum(-x, 0) * z  # both products >= 0: nothing to cancel
-        loss = linear + np.log1p(np.exp(-np.abs(x)))  # the exponent is never positive: nothing to overflow
-        if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit on the right side of a hard label costs nothing
-            loss = np.where((x == np.inf) & (z == 1) | (x == -np.inf) & (z == 0), 0, loss)
-        return loss.astype(dtype, copy=False)[()]
+    return elementwise(_loss, z, x, dtype=x.dtype)
+
+
+def _loss(z: Floats, x: Floats) -> Floats:
+    linear = np.maximum(x, 0) * (1 - z) + np.maximum(-x, 0) * z  # both products >= 0: nothing to cancel
+    loss = linear + np.log1p(np.exp(-np.abs(x)))  # the exponent is never positive: nothing to overflow
+    if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit on the right side of a hard label costs nothing
+        loss = np.where((x == np.inf) & (z == 1) | (x == -np.inf) & (z == 0), 0, loss)
+    return loss
 
 
 def weighted_cross_entropy_with_logits(
@@ -260,19 +264,19 @@ def weighted_cross_entropy_with_logits(
     TensorFlow's documentation of ``tf.nn.weighted_cross_entropy_with_logits``, whose form cancels for negative logits.
     """
     z, x = _labels_and_logits(labels, logits, check_labels)
-    dtype, z, x = x.dtype, _widened(z), _widened(x)
-    (q,) = as_floats(pos_weight=pos_weight)
+    [q] = as_floats(pos_weight=pos_weight)
     if q.ndim:
         same_shape(pos_weight=q, logits=x)
-    finite_and_non_negative(x.dtype, pos_weight=q)
-    with np.errstate(all="ignore"):
-        q = q.astype(x.dtype, copy=False)
-        shared = np.log1p(np.exp(-np.abs(x)))  # what softplus(x) and softplus(-x) have in common
-        # -min(x, 0) is relu(-x) with an array less in memory.
-        loss = (np.maximum(x, 0) + shared) * (1 - z) + (-np.minimum(x, 0) + shared) * z * q
-        if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit costs nothing where its label has no weight
-            loss = np.where(np.isinf(x) & np.isnan(loss) & ~np.isnan(z), 0, loss)
-        return loss.astype(dtype, copy=False)[()]
+    finite_and_non_negative(np.result_type(x, np.float32), pos_weight=q)
+    return elementwise(_weighted, z, x, q, dtype=x.dtype)
+
+
+def _weighted(z: Floats, x: Floats, q: Floats) -> Floats:
+    shared = np.log1p(np.exp(-np.abs(x)))  # what softplus(x) and softplus(-x) have in common
+    loss = (np.maximum(x, 0) + shared) * (1 - z) + (np.maximum(-x, 0) + shared) * z * q
+    if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit costs nothing where its label has no weight
+        loss = np.where(np.isinf(x) & np.isnan(loss) & ~np.isnan(z), 0, loss)
+    return loss
 
 
 def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma: float = 2.0) -> Floats:
@@ -321,16 +325,16 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     is a weight like any other: multiply by it.
     """
     z, x = _labels_and_logits(labels, logits, check_labels=True)
-    dtype, z, x = x.dtype, _widened(z), _widened(x)
     one_number(gamma=gamma)
-    (power,) = as_floats(gamma=gamma)
-    finite_and_non_negative(x.dtype, gamma=power)
-    with np.errstate(all="ignore"):
-        loss = sigmoid_cross_entropy_with_logits(z, x)
-        other = (1 - z) * sigmoid(x) + z * sigmoid(-x)  # both products >= 0, where 1 - p would cancel
-        focal = other ** power.astype(x.dtype) * loss
-        focal = np.where(np.isinf(loss), loss, focal)  # a power may underflow to 0, and 0 * inf is NaN
-        return focal.astype(dtype, copy=False)[()]
+    [power] = as_floats(gamma=gamma)
+    finite_and_non_negative(np.result_type(x, np.float32), gamma=power)
+    return elementwise(partial(_focal, gamma=float(gamma)), z, x, dtype=x.dtype)
+
+
+def _focal(z: Floats, x: Floats, gamma: float) -> Floats:
+    loss = _loss(z, x)
+    other = (1 - z) * _sigmoid(x) + z * _sigmoid(-x)  # both products >= 0, where 1 - p would cancel
+    return np.where(np.isinf(loss), loss, other**gamma * loss)  # a power may underflow to 0, and 0 * inf is NaN
 
 
 def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, check_labels: bool = True) -> Floats:
@@ -374,14 +378,15 @@ def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, chec
     The book derives this form in the chapter *Gradients*.
     """
     z, x = _labels_and_logits(labels, logits, check_labels)
-    dtype, z, x = x.dtype, _widened(z), _widened(x)
-    with np.errstate(all="ignore"):
-        small = np.exp(-np.abs(x))
-        small /= 1 + small  # σ(-|x|), at most 1/2; in place, for at most three arrays of this size at a time
-        # σ(x) is 1 - σ(-|x|) or σ(-|x|). The label is taken from the 1 or 0, which is exact where it is hard, and only
-        # then comes the small part. The sign bit, unlike x >= 0, takes -0.0 with the negative logits, as copysign does.
-        gradient = (~np.signbit(x) - z) - np.copysign(small, x)
-        return gradient.astype(dtype, copy=False)[()]
+    return elementwise(_gradient, z, x, dtype=x.dtype)
+
+
+def _gradient(z: Floats, x: Floats) -> Floats:
+    small = np.exp(-np.abs(x))
+    small = small / (1 + small)  # σ(-|x|), at most 1/2
+    # σ(x) is 1 - σ(-|x|) or σ(-|x|). The label is taken from the 1 or 0, which is exact where it is hard, and only then
+    # comes the small part. The sign bit, unlike x >= 0, takes -0.0 with the negative logits, as copysign does.
+    return (~np.signbit(x) - z) - np.copysign(small, x)
 
 
 def binary_crossentropy(
@@ -448,8 +453,3 @@ def _labels_and_logits(labels: ArrayLike, logits: ArrayLike, check_labels: bool)
     if check_labels:
         in_unit_interval(labels=z)
     return [z, x]
-
-
-def _widened(array: Floats) -> Floats:
-    """Return float16 as float32, to be computed in and rounded from once, and every other type as it is."""
-    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -22,10 +22,13 @@ from helpers._checks import (
     as_class_indices,
     as_floats,
     below_one_half,
+    has_classes,
     in_unit_interval,
+    one_label_a_row,
     positive_integer,
     same_shape,
 )
+from helpers._rows import below_the_largest, by_rows, sum_of_terms, sum_of_the_others
 
 Floats = NDArray[np.floating]
 
@@ -68,12 +71,13 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
     Numerical Analysis 41(4), 2021.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        a, m, below = _below_the_largest(x)
-        m = m[..., 0]
-        rest = _log1p_of_the_others(np.exp(below, out=below), a)
-        result = np.where(np.isinf(m), m, m + rest)  # the rest is NaN beside several +inf, or if all are -inf
-        return result.astype(x.dtype, copy=False)[()]
+    return by_rows(_log_sum_exp, x, dtype=x.dtype)[()]
+
+
+def _log_sum_exp(x: Floats) -> Floats:
+    a, m, below = below_the_largest(x)
+    rest = np.log1p(sum_of_the_others(np.exp(below), a))
+    return np.where(np.isinf(m), m, m + rest)  # the rest is NaN beside several +inf, or if all are -inf
 
 
 def softmax(logits: ArrayLike) -> Floats:
@@ -110,8 +114,11 @@ def softmax(logits: ArrayLike) -> Floats:
     Blanchard, Higham and Higham, as in :func:`log_sum_exp`.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        return _probabilities(x)[0].astype(x.dtype, copy=False)
+    return by_rows(_softmax, x, dtype=x.dtype, entries=True)
+
+
+def _softmax(x: Floats) -> Floats:
+    return _probabilities(x)[0]
 
 
 def log_softmax(logits: ArrayLike) -> Floats:
@@ -150,11 +157,13 @@ def log_softmax(logits: ArrayLike) -> Floats:
     The book derives this form in the chapter *Softmax and log-sum-exp*.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        a, _, below = _below_the_largest(x)
-        result = below - _log1p_of_the_others(np.exp(below), a)[..., np.newaxis]
-        result[below == -np.inf] = -np.inf  # beside several +inf too, whose own shares have no limit
-        return result.astype(x.dtype, copy=False)
+    return by_rows(_log_softmax, x, dtype=x.dtype, entries=True)
+
+
+def _log_softmax(x: Floats) -> Floats:
+    a, _, below = below_the_largest(x)
+    rest = np.log1p(sum_of_the_others(np.exp(below), a))
+    return np.where(below == -np.inf, -np.inf, below - rest[..., np.newaxis])  # beside several +inf too, which leave no rest
 
 
 def one_hot(labels: ArrayLike, depth: int) -> NDArray[np.int8]:
@@ -241,17 +250,16 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     ----------
     The book derives this form in the chapter *Softmax and log-sum-exp*.
     """
-    w, x = as_floats(labels=labels, logits=logits)
-    same_shape(labels=w, logits=x)
-    _has_classes(logits=x)
-    in_unit_interval(labels=w)
-    with np.errstate(all="ignore"):
-        a, _, below = _below_the_largest(x)
-        w = w.astype(below.dtype, order="C", copy=False)
-        weighted = w * below
-        weighted[w == 0] = 0  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
-        rest = w.sum(axis=-1) * _log1p_of_the_others(np.exp(below, out=below), a)
-        return _sum_of_terms(weighted.sum(axis=-1), rest).astype(x.dtype, copy=False)[()]
+    w, x = _weights_and_logits(labels, logits)
+    return by_rows(_soft_loss, w, x, dtype=x.dtype)[()]
+
+
+def _soft_loss(w: Floats, x: Floats) -> Floats:
+    a, _, below = below_the_largest(x)
+    weighted = w * below
+    weighted[w == 0] = 0  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
+    rest = w.sum(axis=-1) * np.log1p(sum_of_the_others(np.exp(below), a))
+    return sum_of_terms(weighted.sum(axis=-1), rest)
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -301,16 +309,16 @@ def sparse_softmax_cross_entropy_with_logits(
     ----------
     The book derives this form in the chapter *Softmax and log-sum-exp*.
     """
-    x = _logits(logits)
-    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
-    _one_label_a_row(y, logits=x)
-    ignored = y == ignore_label
-    with np.errstate(all="ignore"):
-        a, _, below = _below_the_largest(x)
-        picked = np.where(ignored, 0, y)[..., np.newaxis]  # an ignored label may be no index
-        linear = np.take_along_axis(below, picked, axis=-1)[..., 0]
-        loss = _sum_of_terms(linear, _log1p_of_the_others(np.exp(below, out=below), a))
-        return np.where(ignored, 0, loss).astype(x.dtype, copy=False)[()]
+    y, ignored, x = _classes_and_logits(labels, logits, ignore_label)
+    losses = by_rows(_index_loss, y, x, dtype=x.dtype)
+    losses[ignored] = 0
+    return losses[()]
+
+
+def _index_loss(y: NDArray[np.integer], x: Floats) -> Floats:
+    a, _, below = below_the_largest(x)
+    linear = np.take_along_axis(below, y[..., np.newaxis], axis=-1)[..., 0]
+    return sum_of_terms(linear, np.log1p(sum_of_the_others(np.exp(below), a)))
 
 
 def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floats:
@@ -357,25 +365,21 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
     ----------
     The book derives this form in the chapter *Large vocabularies*.
     """
-    w, x = as_floats(labels=labels, logits=logits)
-    same_shape(labels=w, logits=x)
-    _has_classes(logits=x)
-    in_unit_interval(labels=w)
-    with np.errstate(all="ignore"):
-        p, a, others_of_a = _probabilities(x)
-        w = w.astype(p.dtype, order="C", copy=False)
-        p_of_others = 1 - p  # safe but for the largest class: each of the others has at most half
-        np.put_along_axis(p_of_others, a, others_of_a, axis=-1)
-        b = np.argmax(w, axis=-1, keepdims=True)  # the same for the weights: the largest is left out of a sum
-        w_of_others = w.copy()
-        np.put_along_axis(w_of_others, b, 0, axis=-1)
-        others_of_b = w_of_others.sum(axis=-1, keepdims=True)
-        np.subtract(np.take_along_axis(w, b, axis=-1) + others_of_b, w, out=w_of_others)
-        np.put_along_axis(w_of_others, b, others_of_b, axis=-1)
-        p *= w_of_others
-        p_of_others *= w
-        p -= p_of_others
-        return p.astype(x.dtype, copy=False)
+    w, x = _weights_and_logits(labels, logits)
+    return by_rows(_soft_gradient, w, x, dtype=x.dtype, entries=True)
+
+
+def _soft_gradient(w: Floats, x: Floats) -> Floats:
+    p, a, others_of_a = _probabilities(x)
+    p_of_others = 1 - p  # safe but for the largest class: each of the others has at most half
+    np.put_along_axis(p_of_others, a, others_of_a, axis=-1)
+    b = np.argmax(w, axis=-1, keepdims=True)  # the same for the weights: the largest is left out of a sum
+    w_of_others = w.copy()
+    np.put_along_axis(w_of_others, b, 0, axis=-1)
+    others_of_b = w_of_others.sum(axis=-1, keepdims=True)
+    w_of_others = (np.take_along_axis(w, b, axis=-1) + others_of_b) - w
+    np.put_along_axis(w_of_others, b, others_of_b, axis=-1)
+    return p * w_of_others - w * p_of_others
 
 
 def sparse_softmax_cross_entropy_gradient(
@@ -422,18 +426,19 @@ def sparse_softmax_cross_entropy_gradient(
     ----------
     The book derives this form in the chapter *Large vocabularies*.
     """
-    x = _logits(logits)
-    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
-    _one_label_a_row(y, logits=x)
-    ignored = y == ignore_label
-    with np.errstate(all="ignore"):
-        gradient, a, others_of_a = _probabilities(x)
-        picked = np.where(ignored, 0, y)[..., np.newaxis]  # an ignored label may be no index
-        # only the largest class can have more than half, where 1 - p would cancel
-        others = np.where(picked == a, others_of_a, 1 - np.take_along_axis(gradient, picked, axis=-1))
-        np.put_along_axis(gradient, picked, 0 - others, axis=-1)  # a plain minus would make -0 of 0
-        gradient[ignored] = 0
-        return gradient.astype(x.dtype, copy=False)
+    y, ignored, x = _classes_and_logits(labels, logits, ignore_label)
+    gradient = by_rows(_index_gradient, y, x, dtype=x.dtype, entries=True)
+    gradient[ignored] = 0
+    return gradient
+
+
+def _index_gradient(y: NDArray[np.integer], x: Floats) -> Floats:
+    gradient, a, others_of_a = _probabilities(x)
+    picked = y[..., np.newaxis]
+    # only the largest class can have more than half, where 1 - p would cancel
+    others = np.where(picked == a, others_of_a, 1 - np.take_along_axis(gradient, picked, axis=-1))
+    np.put_along_axis(gradient, picked, 0 - others, axis=-1)  # a plain minus would make -0 of 0
+    return gradient
 
 
 def categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, epsilon: float = 1e-7) -> Floats:
@@ -533,7 +538,7 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
     [p] = as_floats(probabilities=probabilities)
     _are_probabilities(p)
     y = as_class_indices(labels, p.shape[-1])
-    _one_label_a_row(y, probabilities=p)
+    one_label_a_row(y, probabilities=p)
     epsilon = below_one_half(epsilon=epsilon)
     with np.errstate(all="ignore"):
         x = np.log(np.clip(p, epsilon, 1 - epsilon))
@@ -544,68 +549,43 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
 
 def _logits(logits: ArrayLike) -> Floats:
     [x] = as_floats(logits=logits)
-    _has_classes(logits=x)
+    has_classes(logits=x)
     return x
 
 
-def _has_classes(**array: Floats) -> None:
-    [(name, x)] = array.items()
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"{name} must have at least one class on its last axis, got the shape {x.shape}")
+def _weights_and_logits(labels: ArrayLike, logits: ArrayLike) -> list[Floats]:
+    w, x = as_floats(labels=labels, logits=logits)
+    same_shape(labels=w, logits=x)
+    has_classes(logits=x)
+    in_unit_interval(labels=w)
+    return [w, x]
 
 
-def _one_label_a_row(labels: NDArray[np.integer], **array: Floats) -> None:
-    [(name, x)] = array.items()
-    if labels.shape != x.shape[:-1]:
-        raise ValueError(
-            f"labels must have the shape of {name} without its last axis, {x.shape[:-1]}, got {labels.shape}: "
-            "one class index for each row"
-        )
+def _classes_and_logits(
+    labels: ArrayLike, logits: ArrayLike, ignore_label: int | None
+) -> tuple[NDArray[np.integer], NDArray[np.bool_], Floats]:
+    """Return the classes, which of them to ignore, and the logits; an ignored label, which may be no index, becomes 0."""
+    x = _logits(logits)
+    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
+    one_label_a_row(y, logits=x)
+    ignored = y == ignore_label
+    return np.where(ignored, 0, y), ignored, x
 
 
 def _are_probabilities(p: Floats) -> None:
-    _has_classes(probabilities=p)
+    has_classes(probabilities=p)
     try:
         in_unit_interval(probabilities=p)
     except ValueError as error:
         raise ValueError(f"{error}; pass logits to the function whose name ends in with_logits") from None
 
 
-def _below_the_largest(x: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Return where the largest logit of each row is, what it is, and ``x - m``; 16-bit types become float32."""
-    wide = np.result_type(x.dtype, np.float32)
-    a = np.argmax(x, axis=-1, keepdims=True)  # one place even in a tie; that of a NaN if there is one
-    m = np.take_along_axis(x, a, axis=-1).astype(wide, copy=False)
-    # rows in one piece, which NumPy sums in pairs and not one after the other; a 16-bit row is widened piece by piece
-    below = np.subtract(x, m, dtype=wide, order="C")
-    np.put_along_axis(below, a, np.where(np.isnan(m), m, 0), axis=-1)  # inf - inf is NaN, but nothing lies below itself
-    return a, m, below
-
-
-def _sum_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
-    """Return ``Σ_{j≠a} e^(x_j - m)`` from the terms of all, which are overwritten."""
-    largest = np.take_along_axis(terms, a, axis=-1)  # 1, or NaN
-    np.put_along_axis(terms, a, largest - 1, axis=-1)  # that 1 would absorb the others' digits: log1p adds it
-    return terms.sum(axis=-1)
-
-
 def _probabilities(x: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
     """Return the softmax, where the largest logit of each row is, and what the other classes have: ``Σ_{j≠a} p_j``."""
-    a, m, below = _below_the_largest(x)
-    terms = np.exp(below, out=below)  # the exponent is never positive: nothing to overflow
-    rest = _sum_of_the_others(terms, a)[..., np.newaxis]
+    a, m, below = below_the_largest(x)
+    terms = np.exp(below)  # the exponent is never positive: nothing to overflow
+    rest = sum_of_the_others(terms, a)[..., np.newaxis]
     total = 1 + rest
-    np.put_along_axis(terms, a, 1, axis=-1)
-    terms /= np.where(m == np.inf, 1, total)  # beside several +inf, whose own shares have no limit, the others have none
+    terms /= np.where(m[..., np.newaxis] == np.inf, 1, total)  # several +inf have no limit, but beside them others have 0
     np.put_along_axis(terms, a, 1 / total, axis=-1)
     return terms, a, rest / total
-
-
-def _log1p_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
-    """Return ``log(Σ_j e^(x_j - m))`` from its terms, which are overwritten."""
-    return np.log1p(_sum_of_the_others(terms, a))
-
-
-def _sum_of_terms(linear: Floats, rest: Floats) -> Floats:
-    """Return ``rest - linear``, two non-negative terms; an infinite one decides even if several +inf left no rest."""
-    return np.where(linear == -np.inf, np.inf, rest - linear)
