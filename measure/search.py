@@ -121,14 +121,14 @@ def focal(dtype: str, m: bounds.Model, z: NDArray, x: NDArray, gamma: float) -> 
     x = np.clip(x, -8, 8)
     wide_z, wide_x = z.astype(WIDE[dtype]), x.astype(WIDE[dtype])
     other = (1 - wide_z) * sigmoid(wide_x) + wide_z * sigmoid(-wide_x)
-    exact = other ** np.asarray(gamma, z.dtype).astype(WIDE[dtype]) * exact_loss(wide_z, wide_x)
-    return compare(dtype, binary._focal(z, x, np.asarray(gamma, z.dtype)), exact, bounds.focal_loss(m, gamma, hard=False))
+    exact = other**gamma * exact_loss(wide_z, wide_x)
+    return compare(dtype, binary._focal(z, x, gamma), exact, bounds.focal_loss(m, gamma, hard=False))
 
 
 def merge(dtype: str, m: bounds.Model, gap: NDArray, r: NDArray, other: NDArray) -> Found:
     """Try a merge of two pairs, the first with the larger maximum."""
     gap, r, other = np.abs(gap), np.abs(r), np.abs(other)
-    _, computed = streaming.merge_largest_and_rest((gap, r), (np.zeros_like(gap), other))
+    _, computed = streaming._merge(gap, r, np.zeros_like(gap), other)
     wide = WIDE[dtype]
     scale = np.exp(-gap.astype(wide))
     exact = r.astype(wide) + other.astype(wide) * scale + scale
@@ -340,6 +340,14 @@ def of_labels(dtype: str, m: bounds.Model, exact: Rows, row: bounds.Row, w: NDAr
     yield "label gradient", compare(dtype, FORMULAS["label gradient"](w, exact.x), first - second, bound, first + second)
 
 
+def chained(blocks: list[NDArray]) -> tuple[NDArray, NDArray]:
+    """Return the largest logit and the rest of rows, merged block by block."""
+    pair = streaming._largest_and_rest(blocks[0])
+    for block in blocks[1:]:
+        pair = streaming._merge(*pair, *streaming._largest_and_rest(block))
+    return pair
+
+
 def try_rows(dtype: str, m: bounds.Model, exact: Rows, rng: np.random.Generator) -> Iterator[tuple[str, Found]]:
     """Yield what the functions of rows are off by."""
     row, (rows, classes) = bounds.row_of(exact.others, dtype), exact.x.shape
@@ -352,16 +360,16 @@ def try_rows(dtype: str, m: bounds.Model, exact: Rows, rng: np.random.Generator)
     if classes < 7:
         return
     widths = [1, 2, classes - 3] if rng.random() < 0.5 else [2, classes // 2, classes - 2 - classes // 2]
-    blocks = [(end - width, exact.x[:, end - width : end]) for width, end in zip(widths, np.cumsum(widths), strict=True)]
+    pair = chained(np.split(exact.x, np.cumsum(widths)[:-1], axis=1))
     row = bounds.row_of(exact.others, dtype, widths)
     for label in (exact.y, exact.a, np.roll(exact.a, 1), rng.integers(0, classes // 2 + 1, rows)):
-        loss = exact._replace(y=label).of_label(exact.distance) + np.log1p(exact.rest)
+        streamed = exact._replace(y=label)
+        loss = streamed.of_label(exact.distance) + np.log1p(exact.rest)
         possible = np.isfinite(loss)
-        computed = np.where(possible, FORMULAS["streamed loss"](label, blocks, classes), 0)
+        computed = np.where(possible, streaming._streamed_loss(*pair, streamed.of_label(exact.x)), 0)
         yield "streamed loss", compare(dtype, computed, np.where(possible, loss, 0), bounds.index_loss(m, row))
-    gradient = np.concatenate(
-        [block for _, block in FORMULAS["streamed gradient"](exact.y, lambda: blocks, classes)], axis=1
-    )
+    gradient = streaming._probabilities(*pair, exact.x)
+    gradient[np.arange(rows), exact.y] = streaming._slope_at_the_label(*pair, exact.of_label(exact.x))
     for found in slopes(dtype, m, exact, row, gradient):
         yield "streamed gradient", found
 
@@ -378,16 +386,13 @@ def without_each(w: NDArray) -> NDArray:
 
 
 GRADIENT = "softmax, other classes", "slope at the label"
-FORMULAS = {
-    "index loss": categorical.sparse_softmax_cross_entropy_with_logits,
-    "log_softmax": categorical.log_softmax,
-    "log_sum_exp": categorical.log_sum_exp,
-    "softmax": categorical.softmax,
-    "gradient": categorical.sparse_softmax_cross_entropy_gradient,
-    "label loss": categorical.softmax_cross_entropy_with_logits,
-    "label gradient": categorical.softmax_cross_entropy_gradient,
-    "streamed loss": streaming.streaming_softmax_cross_entropy,
-    "streamed gradient": streaming.streaming_softmax_cross_entropy_gradient,
+FORMULAS = {  # in the type of their arguments; the helpers give them float64
+    "index loss": categorical._index_loss,
+    "log_softmax": categorical._log_softmax,
+    "log_sum_exp": categorical._log_sum_exp,
+    "gradient": categorical._index_gradient,
+    "label loss": categorical._soft_loss,
+    "label gradient": categorical._soft_gradient,
 }
 
 
