@@ -7,8 +7,8 @@
 - float16 and bfloat16: every finite logit with every label in [0, 1].
 - exp, log1p and log, of which the forms consist: every float32 argument, at each SIMD level that NumPy can use here; and
   the book's forms at each of these levels.
-- "rounded once" is the book's form in float64, rounded to the type at the end. Where its results are not the nearest
-  numbers of the type, they are counted; a result near the middle of two numbers is compared with 400 bits.
+- "rounded once" is what the helpers do: the book's form in float64, rounded to the type at the end. Results that are not the
+  nearest numbers of the type are counted; a result near the middle of two numbers is compared with 400 bits.
 - float64 is sampled, and its rows say so: the largest error of a sample is no bound.
 
 Errors are in eps of the type, relative to the exact result. Where that is below the normal numbers, they are in units of the
@@ -79,11 +79,6 @@ def unchecked(function: Callable) -> Callable:
     return of_one_shape(lambda z, x: function(z, x, check_labels=False))
 
 
-def rounded_once(formula: Callable) -> Callable:
-    """Compute a formula in float64, and round its result to the type of the logits."""
-    return lambda z, x: formula(z.astype(np.float64), x.astype(np.float64)).astype(x.dtype)
-
-
 def max_abs(z: NDArray, x: NDArray) -> NDArray:
     """Return the loss by TensorFlow's form, in the type of its arguments."""
     return np.maximum(x, 0) - x * z + np.log1p(np.exp(-np.abs(x)))
@@ -123,12 +118,12 @@ FORMS = {  # by quantity and name, with the types to try
     ("loss", "max/abs, plain log"): (max_abs_plain_log, NUMPY),
     ("loss", "logaddexp"): (logaddexp, NUMPY),
     ("loss", BOOK): (binary._loss, NUMPY),
-    ("loss", ONCE): (rounded_once(binary._loss), ("float16", "float32")),
+    ("loss", ONCE): (unchecked(binary.sigmoid_cross_entropy_with_logits), ("float16", "float32")),
     ("loss", "TensorFlow"): (tensorflow_loss, (*NUMPY, "bfloat16")),
     ("gradient", "1 / (1 + e^-x) - z"): (lambda z, x: 1 / (1 + np.exp(-x)) - z, NUMPY),
     ("gradient", "sigmoid(x) - z"): (lambda z, x: binary._sigmoid(x) - z, NUMPY),
     ("gradient", BOOK): (binary._gradient, NUMPY),
-    ("gradient", ONCE): (rounded_once(binary._gradient), ("float16", "float32")),
+    ("gradient", ONCE): (unchecked(binary.sigmoid_cross_entropy_gradient), ("float16", "float32")),
     ("gradient", "TensorFlow"): (tensorflow_gradient, (*NUMPY, "bfloat16")),
 }
 AT_EACH_LEVEL = [("gradient", "sigmoid(x) - z"), *((quantity, form) for quantity, form in FORMS if form in (BOOK, ONCE))]

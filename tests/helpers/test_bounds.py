@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import binary, categorical, information, records
+from helpers import binary, categorical, information
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_softmax_cross_entropy
 from measure import bounds, search
 
@@ -262,12 +262,12 @@ COLUMNS = [("float32", "AVX-512"), ("float32", "AVX2"), ("float32", "neither"), 
 def test_the_table_states_each_bound_rounded_up(function, name):
     cells = stated()[function][1:5]
     for cell, column in zip(cells, COLUMNS, strict=True):
-        numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", cell.replace("−", "-"))]
+        numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", cell.replace("- ", "-"))]
         for number, bound in zip(numbers, expected(bounds.model(*column))[name], strict=True):
             assert bound - 1e-6 <= number < bound + 0.0101, (column, bound)
 
 
-FOUND = {(row["bound"], row["type"], row["level"]): row for row in records.load("search")["rows"]}
+FOUND = {(row["bound"], row["type"], row["level"]): row for row in bounds.RECORD["searched"]["rows"]}
 
 
 @pytest.mark.parametrize(("function", "name"), ROWS.items(), ids=lambda text: text.strip("`"))
