@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 Floats = NDArray[np.floating]
 
 BLOCK = 16_384  # elements: a few float64 arrays of this size stay in the second-level cache
+SHORT = 64  # classes: NumPy's loops over a row take longer to start than to run through fewer
 
 
 def elementwise(formula: Callable[..., Floats], *arguments: Floats, dtype: DTypeLike) -> Floats:
@@ -57,31 +58,60 @@ def by_rows(formula: Callable[..., Floats], *arguments: NDArray, dtype: DTypeLik
 def blocks_of_rows(*arguments: NDArray) -> Iterator[tuple[slice, list[NDArray]]]:
     """Yield the place of some rows among all, and these rows of each argument, floating-point numbers as float64.
 
-    They lie in one piece, since NumPy sums such rows in pairs, but others term after term.
+    Long rows lie in one piece each, because NumPy adds such rows in pairs, but others term after term. Short rows come with
+    their columns in one piece, so that NumPy's loops run over the rows.
     """
     *axes, width = arguments[-1].shape
     count = int(np.prod(axes))
     flat = [a.reshape(count, *a.shape[len(axes) :]) for a in arguments]
-    step = max(1, BLOCK // width)
+    step, order = max(1, BLOCK // width), "F" if width < SHORT else "C"
     for start in range(0, count, step):
         part = slice(start, start + step)
-        yield part, [a[part] if a.dtype.kind in "biu" else np.ascontiguousarray(a[part], np.float64) for a in flat]
+        yield part, [a[part] if a.dtype.kind in "biu" else np.asarray(a[part], np.float64, order=order) for a in flat]
 
 
-def below_the_largest(x: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Return where the largest logit of each row is, what it is, and ``x - m``."""
-    a = np.argmax(x, axis=-1, keepdims=True)  # one place even in a tie; that of a NaN if there is one
-    m = np.take_along_axis(x, a, axis=-1)
+def at(x: Floats, columns: NDArray[np.integer]) -> Floats:
+    """Return the entry of each row in its column."""
+    return x.reshape(-1, x.shape[-1])[np.arange(columns.size), columns.reshape(-1)].reshape(columns.shape)
+
+
+def largest(x: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Return a mask of the largest number of each row, one place even in a tie, and the number; NaN has no place."""
+    m = x.max(axis=-1, keepdims=True)
+    top = x == m
+    if np.count_nonzero(top) != m.size or np.isnan(m).any():  # a tie, or a NaN that hides one from the count
+        top &= np.cumsum(top, axis=-1) == 1
+    return top, m
+
+
+def below_the_largest(x: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Return a mask of the largest logit of each row, what it is, and ``x - m``."""
+    top, m = largest(x)
     below = x - m
-    np.put_along_axis(below, a, np.where(np.isnan(m), m, 0), axis=-1)  # inf - inf is NaN, but nothing lies below itself
-    return a, m[..., 0], below
+    if np.isinf(m).any():
+        below[top] = 0  # inf - inf is NaN, but nothing lies below itself
+    return top, m[..., 0], below
 
 
-def sum_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
-    """Return ``Σ_{j≠a} e^(x_j - m)`` from the terms of all, which are overwritten."""
-    largest = np.take_along_axis(terms, a, axis=-1)  # 1, or NaN
-    np.put_along_axis(terms, a, largest - 1, axis=-1)  # that 1 would absorb the others' digits: log1p adds it
-    return terms.sum(axis=-1)
+def sum_of_the_others(terms: Floats, top: NDArray[np.bool_]) -> Floats:
+    """Return ``Σ_{j≠a} e^(x_j - m)``: the largest logit's own 1, which log1p adds, would absorb digits of the others."""
+    return row_sums(terms - top)
+
+
+def row_sums(terms: Floats) -> Floats:
+    """Return the sum of each row. NumPy adds long rows in pairs; short ones are added by halves, for all rows at once.
+
+    No term of a short row passes through more additions than in NumPy's order.
+    """
+    if terms.shape[-1] >= SHORT:
+        return terms.sum(axis=-1)
+    while (count := terms.shape[-1]) > 1:
+        half = count // 2
+        last = terms[..., -1]
+        terms = terms[..., :half] + terms[..., half : 2 * half]
+        if count % 2:
+            terms[..., -1] += last
+    return terms[..., 0]
 
 
 def sum_of_terms(linear: Floats, rest: Floats) -> Floats:

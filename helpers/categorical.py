@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from helpers._checks import (
     as_class_indices,
+    as_classes_to_count,
     as_floats,
     below_one_half,
     has_classes,
@@ -28,7 +29,7 @@ from helpers._checks import (
     positive_integer,
     same_shape,
 )
-from helpers._rows import below_the_largest, by_rows, sum_of_terms, sum_of_the_others
+from helpers._rows import at, below_the_largest, by_rows, largest, row_sums, sum_of_terms, sum_of_the_others
 
 Floats = NDArray[np.floating]
 
@@ -75,8 +76,8 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
 
 
 def _log_sum_exp(x: Floats) -> Floats:
-    a, m, below = below_the_largest(x)
-    rest = np.log1p(sum_of_the_others(np.exp(below), a))
+    top, m, below = below_the_largest(x)
+    rest = np.log1p(sum_of_the_others(np.exp(below), top))
     return np.where(np.isinf(m), m, m + rest)  # the rest is NaN beside several +inf, or if all are -inf
 
 
@@ -161,8 +162,8 @@ def log_softmax(logits: ArrayLike) -> Floats:
 
 
 def _log_softmax(x: Floats) -> Floats:
-    a, _, below = below_the_largest(x)
-    rest = np.log1p(sum_of_the_others(np.exp(below), a))
+    top, _, below = below_the_largest(x)
+    rest = np.log1p(sum_of_the_others(np.exp(below), top))
     return np.where(below == -np.inf, -np.inf, below - rest[..., np.newaxis])  # beside several +inf too, which leave no rest
 
 
@@ -255,11 +256,12 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
 
 
 def _soft_loss(w: Floats, x: Floats) -> Floats:
-    a, _, below = below_the_largest(x)
+    top, _, below = below_the_largest(x)
     weighted = w * below
-    weighted[w == 0] = 0  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
-    rest = w.sum(axis=-1) * np.log1p(sum_of_the_others(np.exp(below), a))
-    return sum_of_terms(weighted.sum(axis=-1), rest)
+    if np.isinf(below).any():  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
+        weighted[w == 0] = 0
+    rest = row_sums(w) * np.log1p(sum_of_the_others(np.exp(below), top))
+    return sum_of_terms(row_sums(weighted), rest)
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -316,9 +318,8 @@ def sparse_softmax_cross_entropy_with_logits(
 
 
 def _index_loss(y: NDArray[np.integer], x: Floats) -> Floats:
-    a, _, below = below_the_largest(x)
-    linear = np.take_along_axis(below, y[..., np.newaxis], axis=-1)[..., 0]
-    return sum_of_terms(linear, np.log1p(sum_of_the_others(np.exp(below), a)))
+    top, _, below = below_the_largest(x)
+    return sum_of_terms(at(below, y), np.log1p(sum_of_the_others(np.exp(below), top)))
 
 
 def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floats:
@@ -370,16 +371,17 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
 
 
 def _soft_gradient(w: Floats, x: Floats) -> Floats:
-    p, a, others_of_a = _probabilities(x)
+    p, others_of_top, below = _probabilities(x)
     p_of_others = 1 - p  # safe but for the largest class: each of the others has at most half
-    np.put_along_axis(p_of_others, a, others_of_a, axis=-1)
-    b = np.argmax(w, axis=-1, keepdims=True)  # the same for the weights: the largest is left out of a sum
-    w_of_others = w.copy()
-    np.put_along_axis(w_of_others, b, 0, axis=-1)
-    others_of_b = w_of_others.sum(axis=-1, keepdims=True)
-    w_of_others = (np.take_along_axis(w, b, axis=-1) + others_of_b) - w
-    np.put_along_axis(w_of_others, b, others_of_b, axis=-1)
-    return p * w_of_others - w * p_of_others
+    np.copyto(p_of_others, others_of_top[..., np.newaxis], where=below == 0)
+    heaviest, w_b = largest(w)  # likewise for the weights: the largest is left out of a sum
+    rest = row_sums(w * ~heaviest)[..., np.newaxis]
+    w_of_others = (w_b + rest) - w
+    np.copyto(w_of_others, rest, where=heaviest)
+    w_of_others *= p
+    p_of_others *= w
+    w_of_others -= p_of_others
+    return w_of_others
 
 
 def sparse_softmax_cross_entropy_gradient(
@@ -433,11 +435,10 @@ def sparse_softmax_cross_entropy_gradient(
 
 
 def _index_gradient(y: NDArray[np.integer], x: Floats) -> Floats:
-    gradient, a, others_of_a = _probabilities(x)
-    picked = y[..., np.newaxis]
+    gradient, others_of_top, below = _probabilities(x)
     # only the largest class can have more than half, where 1 - p would cancel
-    others = np.where(picked == a, others_of_a, 1 - np.take_along_axis(gradient, picked, axis=-1))
-    np.put_along_axis(gradient, picked, 0 - others, axis=-1)  # a plain minus would make -0 of 0
+    others = np.where(at(below, y) == 0, others_of_top, 1 - at(gradient, y))
+    np.put_along_axis(gradient, y[..., np.newaxis], 0 - others[..., np.newaxis], axis=-1)  # a plain minus would make -0 of 0
     return gradient
 
 
@@ -564,12 +565,11 @@ def _weights_and_logits(labels: ArrayLike, logits: ArrayLike) -> list[Floats]:
 def _classes_and_logits(
     labels: ArrayLike, logits: ArrayLike, ignore_label: int | None
 ) -> tuple[NDArray[np.integer], NDArray[np.bool_], Floats]:
-    """Return the classes, which of them to ignore, and the logits; an ignored label, which may be no index, becomes 0."""
+    """Return the classes, which of them to ignore, and the logits."""
     x = _logits(logits)
-    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
+    y, ignored = as_classes_to_count(labels, x.shape[-1], ignore_label)
     one_label_a_row(y, logits=x)
-    ignored = y == ignore_label
-    return np.where(ignored, 0, y), ignored, x
+    return y, ignored, x
 
 
 def _are_probabilities(p: Floats) -> None:
@@ -580,12 +580,13 @@ def _are_probabilities(p: Floats) -> None:
         raise ValueError(f"{error}; pass logits to the function whose name ends in with_logits") from None
 
 
-def _probabilities(x: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
-    """Return the softmax, where the largest logit of each row is, and what the other classes have: ``Σ_{j≠a} p_j``."""
-    a, m, below = below_the_largest(x)
+def _probabilities(x: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the softmax, what the classes beside the largest have, ``Σ_{j≠a} p_j``, and ``x - m``."""
+    top, m, below = below_the_largest(x)
     terms = np.exp(below)  # the exponent is never positive: nothing to overflow
-    rest = sum_of_the_others(terms, a)[..., np.newaxis]
+    rest = sum_of_the_others(terms, top)
     total = 1 + rest
-    terms /= np.where(m[..., np.newaxis] == np.inf, 1, total)  # several +inf have no limit, but beside them others have 0
-    np.put_along_axis(terms, a, 1 / total, axis=-1)
-    return terms, a, rest / total
+    terms /= total[..., np.newaxis]
+    if (m == np.inf).any():
+        terms[below == -np.inf] = 0  # several +inf have no limit, but beside them the others have nothing
+    return terms, rest / total, below

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from helpers._checks import (
     as_array,
-    as_class_indices,
+    as_classes_to_count,
     as_floats,
     has_classes,
     is_integer,
@@ -71,8 +71,9 @@ def largest_and_rest(logits: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _largest_and_rest(x: Floats) -> tuple[Floats, Floats]:
-    a, m, below = below_the_largest(x)
-    return m, np.where(m == -np.inf, 0, sum_of_the_others(np.exp(below), a))  # -inf - -inf is NaN: what cannot occur adds 0
+    top, m, below = below_the_largest(x)
+    rest = sum_of_the_others(np.exp(below), top)
+    return m, np.where(m == -np.inf, 0, rest)  # -inf - -inf is NaN, but what cannot occur adds nothing
 
 
 def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[ArrayLike, ArrayLike]) -> tuple[Floats, Floats]:
@@ -187,10 +188,10 @@ def streaming_softmax_cross_entropy(
     kernel on a GPU.
     """
     positive_integer(classes=classes)
-    y = as_class_indices(labels, classes, ignore_label=ignore_label)
+    y, ignored = as_classes_to_count(labels, classes, ignore_label)
     m, r, x_y, dtype = _reduce(y, blocks, classes)
     with np.errstate(all="ignore"):
-        return np.where(y == ignore_label, 0, _streamed_loss(m, r, x_y)).astype(dtype, copy=False)[()]
+        return np.where(ignored, 0, _streamed_loss(m, r, x_y)).astype(dtype, copy=False)[()]
 
 
 def _streamed_loss(m: Floats, r: Floats, x_y: Floats) -> Floats:
@@ -259,11 +260,11 @@ def streaming_softmax_cross_entropy_gradient(
     if not callable(blocks):
         raise TypeError(f"blocks must be a function that returns a fresh iterator, got {type(blocks).__name__}")
     positive_integer(classes=classes)
-    y = as_class_indices(labels, classes, ignore_label=ignore_label)
+    y, ignored = as_classes_to_count(labels, classes, ignore_label)
     m, r, x_y, dtype = _reduce(y, blocks(), classes)
     with np.errstate(all="ignore"):
-        slope = np.where(y == ignore_label, 0, _slope_at_the_label(m, r, x_y)).astype(dtype)
-    return _gradients(y, blocks(), classes, y == ignore_label, (m, r), slope)
+        slope = np.where(ignored, 0, _slope_at_the_label(m, r, x_y)).astype(dtype)
+    return _gradients(y, blocks(), classes, ignored, (m, r), slope)
 
 
 def _slope_at_the_label(m: Floats, r: Floats, x_y: Floats) -> Floats:
@@ -272,7 +273,7 @@ def _slope_at_the_label(m: Floats, r: Floats, x_y: Floats) -> Floats:
 
 
 def _reduce(y: NDArray[np.integer], blocks: Blocks, classes: int) -> tuple[Floats, Floats, Floats, DTypeLike]:
-    """Return the largest logit and the rest of each row and the label's logit, in float64, and the widest type of the blocks.
+    """Return, in float64, the largest logit, the rest and the label's logit of each row, and the widest type of the blocks.
 
     Nothing is rounded on the way, so a first block of float32 takes no digit from a second one of float64.
     """
