@@ -4,6 +4,7 @@ A library is an entry of LIBRARIES, at the end: a function that imports it, and 
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ class Framework(NamedTuple):
     compiled: Callable | None = None
     wait: Callable[[Any], Any] = lambda result: result  # until the result is there
     slow_eagerly: bool = False  # because each operation is compiled by itself
+    trained: Callable | None = None  # the loss of a linear model before and after, where that is not Keras's to do
 
 
 class Function(NamedTuple):
@@ -65,7 +67,15 @@ def copied(module: str, trains: bool = False) -> list[Function]:
     losses = importlib.import_module(f"helpers.recipes.{module}")
     forms = {"sigmoid": "sigmoid_cross_entropy", "index": "sparse_softmax_cross_entropy", "one-hot": "softmax_cross_entropy"}
     named = {form: (f"{module}.{name}", getattr(losses, name)) for form, name in forms.items()}
-    return [Function(name, form, loss, loss=loss if trains else None, main=True) for form, (name, loss) in named.items()]
+    kept = (lambda loss: loss) if trains else lambda loss: None
+    functions = [Function(name, form, loss, loss=kept(loss), main=True) for form, (name, loss) in named.items()]
+    (_, sparse), (name, of_rows) = named["index"], named["one-hot"]
+    ignoring = f"{module}.sparse_softmax_cross_entropy(ignore=-100)"
+    return [
+        *functions,
+        Function(ignoring, "ignoring", sparse, loss=kept(sparse), mark=-100, main=True),
+        Function(f"{name}, integer rows", "integer rows", of_rows, main=True),
+    ]
 
 
 def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callable) -> Function:
@@ -170,6 +180,30 @@ def torch_framework() -> Framework:
         wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
         return wide.detach().cpu().numpy(), str(tensor.dtype).removeprefix("torch.")
 
+    def trained(losses: Callable, x: Any, y: Any, rate: float, steps: int, compiles: bool, policy: str) -> list[float]:
+        class Mean(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.linear = torch.nn.Linear(2, 3, bias=False)
+                torch.nn.init.zeros_(self.linear.weight)
+
+            def forward(self, x: Any, y: Any) -> Any:
+                with torch.autocast(x.device.type, torch.bfloat16, enabled=policy == "mixed_bfloat16"):
+                    return losses(y, self.linear(x)).mean()
+
+        x, y, mean = torch.tensor(x), torch.tensor(y), Mean()
+        optimizer = torch.optim.SGD(mean.parameters(), rate)
+        called = compiled(mean) if compiles else mean
+        before = called(x, y).item()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            called(x, y).backward()
+            optimizer.step()
+        file = io.BytesIO()
+        torch.export.save(torch.export.export(mean, (x, y)), file)
+        file.seek(0)
+        return [before, torch.export.load(file).module()(x, y).item()]
+
     gpu = torch.cuda.is_available()
     torch.set_default_device("cuda" if gpu else "cpu")
     # After eight shapes of one function it would go on without compiling, and say nothing.
@@ -187,6 +221,7 @@ def torch_framework() -> Framework:
         gradient,
         compiled,
         lambda result: torch.cuda.synchronize() if gpu else result,
+        trained=trained,
     )
 
 
@@ -271,7 +306,7 @@ def keras_library(backend: str) -> Library:
         functions += [
             loss._replace(loss=loss.mean, main=True),
             Function(f"keras.ops.{operation.__name__}(from_logits=True)", form, partial(operation, from_logits=True)),
-            of_class(name, from_probabilities),
+            of_class(name, from_probabilities)._replace(main=form == "sigmoid"),
             Function(f"keras.ops.{operation.__name__}", from_probabilities, operation),
         ]
     ignoring = of_class("SparseCategoricalCrossentropy", "ignoring", from_logits=True, ignore_class=-1)
@@ -292,7 +327,7 @@ def keras_library(backend: str) -> Library:
     else:  # what is written for the backend trains as well
         functions += [function._replace(form=f"trained {function.form}") for function in copied(f"{backend}_losses", True)]
     version = importlib.import_module(backend).__version__.partition("+")[0]
-    return Library(f"{keras.__version__} on {version}", FRAMEWORKS[backend](), functions)
+    return Library(f"{keras.__version__} on {version}", FRAMEWORKS[backend]()._replace(trained=None), functions)
 
 
 def torch_library() -> Library:
@@ -328,7 +363,7 @@ def torch_library() -> Library:
         functional("binary_cross_entropy_with_logits", "sigmoid", sigmoid)._replace(main=True),
         functional("binary_cross_entropy_with_logits(pos_weight=1)", "sigmoid", partial(sigmoid, pos_weight=pos_weight)),
         functional("binary_cross_entropy_with_logits(weight=…)", "weighted sigmoid", partial(sigmoid, weight=weights)),
-        functional("binary_cross_entropy", "probability", F.binary_cross_entropy),
+        functional("binary_cross_entropy", "probability", F.binary_cross_entropy)._replace(main=True),
         functional("cross_entropy", "index", cross_entropy)._replace(main=True),
         functional("cross_entropy, rows of labels", "one-hot", cross_entropy)._replace(main=True),
         functional("cross_entropy under autocast to bfloat16", "index", autocast),
