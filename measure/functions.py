@@ -5,10 +5,13 @@ A library is an entry of LIBRARIES, at the end: a function that imports it, and 
 
 import importlib
 import io
+import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,13 +81,13 @@ def copied(module: str, trains: bool = False) -> list[Function]:
     ]
 
 
-def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callable) -> Function:
+def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callable, relu: str = "max(x, 0)") -> Function:
     """Return the max/abs form as a reader would type it."""
 
     def losses(labels: Any, logits: Any) -> Any:
         return maximum(logits, 0.0) - labels * logits + log1p(exp(-absolute(logits)))
 
-    return Function("max(x, 0) - x z + log1p(exp(-abs(x)))", "sigmoid by hand", losses)
+    return Function(f"{relu} - x z + log1p(exp(-abs(x)))", "sigmoid by hand", losses)
 
 
 def recommended(library: str) -> list[Function]:
@@ -354,6 +357,9 @@ def torch_library() -> Library:
     def of_log(p: Any, labels: Any, **options: Any) -> Any:
         return F.nll_loss(p.log(), labels, **options)
 
+    def masked_by(number: float) -> Callable:
+        return lambda labels, x: F.cross_entropy(x.masked_fill(torch.arange(3) == 2, number), labels, reduction="none")
+
     sigmoid, cross_entropy = F.binary_cross_entropy_with_logits, F.cross_entropy
     by_class = torch.tensor([WEIGHTS[0], 1, WEIGHTS[1]], dtype=torch.float32)  # the two rows are of the classes 0 and 2
     pos_weight, weights = torch.ones(1), torch.tensor(WEIGHTS, dtype=torch.float32)
@@ -376,11 +382,45 @@ def torch_library() -> Library:
         functional("linear_cross_entropy(options=…)", "index", partial(linear, options=chunks)),
         functional("linear_cross_entropy(ignore_index=-100)", "ignoring", linear, mark=-100),
         by_hand(lambda x, zero: torch.maximum(x, torch.tensor(zero)), torch.abs, torch.exp, torch.log1p),
+        by_hand(lambda x, zero: x.clamp(min=zero), torch.abs, torch.exp, torch.log1p, "x.clamp(min=0)"),
+        functional("cross_entropy(ignore_index=-1)", "all ignored", partial(cross_entropy, ignore_index=-1), mark=-1),
+        Function("cross_entropy of masked_fill(mask, -1e9)", "half a mask", masked_by(-1e9)),
+        Function("cross_entropy of masked_fill(mask, -1e4)", "half a mask", masked_by(-1e4)),
+        Function("x.exp().clamp(max=10)", "clamped", lambda labels, x: x.exp().clamp(max=10)),
+        Function("the guide's hooks", "hooks", mean=guides_hooks),
         *copied("torch_losses"),
         *recommended("torch"),
         *fused_losses(),
     ]
     return Library(torch.__version__.partition("+")[0], framework, functions)
+
+
+def guides_hooks(labels: Any, inputs: Any) -> Any:
+    """Run the field guide's lines for PyTorch with modules that return tuples, and return 1 for each whose nan they name."""
+    import torch
+
+    cells = json.loads((Path(__file__).parents[1] / "chapters" / "why-is-my-loss-nan.ipynb").read_text(encoding="utf8"))[
+        "cells"
+    ]
+    [lines] = re.findall(
+        r"```python\n(torch\.autograd.+?)```", "\n".join("".join(cell["source"]) for cell in cells), re.DOTALL
+    )
+    found = []
+    for bad in ("lstm", "attention", "last"):
+        model = torch.nn.ModuleDict(
+            {"lstm": torch.nn.LSTM(2, 2), "attention": torch.nn.MultiheadAttention(2, 1), "last": torch.nn.Linear(2, 2)}
+        )
+        with torch.no_grad():
+            next(model[bad].parameters()).fill_(torch.nan)
+        exec(lines, {"torch": torch, "model": model})
+        try:
+            states, _ = model["lstm"](torch.ones(3, 1, 2))
+            model["last"](model["attention"](states, states, states)[0])
+        except FloatingPointError as error:
+            found.append(float(str(error).startswith(bad)))
+        finally:
+            torch.autograd.set_detect_anomaly(False)
+    return torch.tensor(found)
 
 
 def fused_losses() -> list[Function]:

@@ -59,6 +59,7 @@ def takes(question: Question, function: Function, framework: Framework) -> bool:
         "mean": function.mean,
         "slope": function.slope or (framework.gradient and function.losses),
         "label's slope": function.slope or (framework.gradient and function.losses),
+        "mean's slope": framework.gradient and function.mean,
         "as given": function.as_given or function.losses,
         "call": function.mean,
         "trained": function.loss and framework.gradient,
@@ -92,6 +93,8 @@ def call(asks: str, function: Function, framework: Framework, how: str) -> Calla
     compiled = framework.compiled if how == "jit" else lambda function: function
     if asks in ("slope", "label's slope", "speed", "memory"):
         return function.slope or framework.gradient(function.losses, compiled)
+    if asks == "mean's slope":
+        return framework.gradient(function.mean, compiled)
     if asks == "as given":
         return compiled(function.as_given or function.losses)
     return compiled(function.mean if asks in ("mean", "call") else function.losses or function.mean)

@@ -24,7 +24,7 @@ WEIGHTS = (1, 3)
 SMOOTHING = 0.1
 
 # The parts that a run may be asked for, by what the questions ask.
-QUICK = ("losses", "mean", "slope", "label's slope", "as given", "call")
+QUICK = ("losses", "mean", "slope", "label's slope", "mean's slope", "as given", "call")
 SLOW = ("trained", "trained on sequences", "trained in 16 bits", "error over logit", "error over classes", "chunked")
 PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed", "memory")}
 
@@ -41,7 +41,14 @@ def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np
     labels = np.array([mark if label is None else label for label in question.labels])
     if form.startswith("one-hot") and labels.ndim == 1:
         labels = labels[:, np.newaxis] == np.arange(inputs.shape[-1])
-    of_class = form.startswith("index") or form in ("ignoring", "weighted", "smoothed", "integer rows")
+    of_class = form.startswith("index") or form in (
+        "ignoring",
+        "weighted",
+        "smoothed",
+        "integer rows",
+        "all ignored",
+        "half a mask",
+    )
     return labels if of_class else labels.astype(rounded), inputs
 
 
@@ -157,8 +164,8 @@ class Question(NamedTuple):
     """Something to ask of every function that has one of the forms.
 
     ``asks`` is "losses" (one by one), "mean" (as the library forms it), "slope" (by the logits or probabilities),
-    "label's slope" (its first entry, that of the right class), "as given" (the default call, whatever the shapes), "call" (a
-    call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact`` gives the exact
+    "label's slope" (its first entry, that of the right class), "mean's slope", "as given" (the default call, whatever the
+    shapes), "call" (a call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact`` gives the exact
     answers; None stands for questions that have none.
     """
 
@@ -216,6 +223,7 @@ QUESTIONS = [
     Question("confident-negative", SIGMOID, [0], [-17], "it cancels at z = 0; log(1 + e^x) absorbs"),
     Question("kink", SIGMOID, [0.3], [0], "autodiff of max and abs at 0, by tie rule", "slope"),
     Question("kink-by-hand", BY_HAND, [0.3], [0], "the tie rules of max and abs", "slope", **_EAGER),
+    Question("kink-by-hand-right", BY_HAND, [1], [0], "is it 0, so that a zero head never learns?", "slope", **_EAGER),
     Question("saturated-slope", SIGMOID, [1], [40], "σ(x) - z is 0", "slope"),
     Question("infinite-right", SIGMOID, [1], [np.inf], "0 times infinity is nan"),
     Question("infinite-right-slope", SIGMOID, [1], [np.inf], "so is infinity minus infinity", "slope"),
@@ -258,8 +266,10 @@ QUESTIONS = [
     Question("ignored-losses", ("ignoring",), [0, None], _123 * 2, "what padding costs", **_NO_EXACT, **_EAGER),
     Question("ignored-slope", ("ignoring",), [0, None], [*_123, _MASKED], "padding, all masked", "slope", **_NO_EXACT),
     Question("all-ignored", ("ignoring",), [None, None], _123 * 2, "0 / 0", "mean", **_NO_EXACT, **_EAGER),
+    Question("all-ignored-slope", ("all ignored",), [-1], _123, "loss nan, slope 0", "mean's slope", **_NO_EXACT, **_EAGER),
     Question("masked", CLASSES, [0], _row(1, 2, -np.inf), "0 times infinity is nan"),
     Question("masked-slope", CLASSES, [0], _row(1, 2, -np.inf), "does nan spread to the gradient?", "slope"),
+    Question("masked-half", ("half a mask",), [0], _123, "-1e9 in float16", dtype="float16", **_NO_EXACT, **_EAGER),
     Question("masked-wrong", CLASSES, [2], _row(1, 2, -np.inf), "an infinite loss is right"),
     Question("only-class-slope", CLASSES, [0], _row(1, -np.inf, -np.inf), "all other classes are masked", "slope"),
     Question("infinite-class", CLASSES, [0], _row(np.inf, 0, 0), "infinity minus infinity is nan"),
@@ -281,9 +291,16 @@ QUESTIONS = [
     Question("weighted-mean", ("weighted",), [0, 2], _123 * 2, "which denominator", "mean", **_NO_EXACT, **_EAGER),
     Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
     Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
+    Question(
+        "smoothed-float16", ("smoothed",), [0], _row(*[0] * 8000), "C log C", dtype="float16", exact=exact_smoothed, **_EAGER
+    ),
     Question("focal", ("focal",), [1, 1, 1], [2, 15, -20], "from logits, or through p", exact=exact_focal, **_EAGER),
     Question("by-default", SIGMOID, [[1], [0]], [[1], [2]], "each loss, mean or sum", "as given", **_NO_EXACT, **_EAGER),
     Question("by-default-classes", CLASSES, [0, 2], _123 * 2, "the same", "as given", **_NO_EXACT, **_EAGER),
+    Question(
+        "clamped-slope", ("clamped",), [0], [100], "exp overflows before it is clamped", "slope", **_NO_EXACT, **_EAGER
+    ),
+    Question("hooks", ("hooks",), [0], [0], "does the guide's hook name the module?", "mean", **_NO_EXACT, **_EAGER),
     # measurements
     Question("trained", (*SIGMOID, "trained sigmoid"), [], [], "loss before and after", "trained", exact=exact_training),
     Question("trained-classes", (*INDEX, "trained index"), [], [], "the same", "trained", exact=exact_training),
