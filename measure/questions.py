@@ -165,8 +165,8 @@ class Question(NamedTuple):
 
     ``asks`` is "losses" (one by one), "mean" (as the library forms it), "slope" (by the logits or probabilities),
     "label's slope" (its first entry, that of the right class), "mean's slope", "as given" (the default call, whatever the
-    shapes), "call" (a call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact`` gives the exact
-    answers; None stands for questions that have none.
+    shapes), "call" (a call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact``
+    gives the exact answers; None stands for questions that have none.
     """
 
     name: str
