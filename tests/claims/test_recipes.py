@@ -2,19 +2,19 @@
 
 import ast
 import functools
-import importlib
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import keras
+import nbformat
 import numpy as np
 import optax
 import pytest
 import tensorflow as tf
 
 from helpers import recipes, records
-from helpers.categorical import softmax_cross_entropy_with_logits, sparse_softmax_cross_entropy_with_logits
+from helpers.categorical import sparse_softmax_cross_entropy_with_logits
 from helpers.recipes import jax_losses, keras_losses, tensorflow_losses
 from measure.questions import STEPS, sequences
 
@@ -43,6 +43,14 @@ def test_a_loss_to_copy_has_at_most_ten_lines_that_fit_the_column(path):
     for name, lines in functions(path).items():
         assert len([line for line in lines if not line.lstrip().startswith("#")]) <= 10, name
         assert max(map(len, lines)) <= 88, name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_chapter_shows_the_code_that_is_tested(path):
+    chapter = Path(__file__).parents[2] / "chapters" / "one-loss-many-libraries.ipynb"
+    cells = [cell.source for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "markdown"]
+    code = path.read_text(encoding="utf8").split('"""', 2)[2].strip()
+    assert sum(f"```python\n{code}\n```" in cell for cell in cells) == 1
 
 
 def compiled(module, loss):
@@ -306,6 +314,64 @@ def test_a_classifier_of_keras_trains_on_integer_one_hot_and_column_labels():
 
 
 # --- PyTorch, and Keras on other backends, from the record -----------------------------------------
+
+QUESTIONS = {question["question"]: question for question in RECORD["questions"]}
+COPIED = [answer for answer in RECORD["answers"] if answer["device"] == "cpu" and "_losses." in answer["function"]]
+
+
+def of_type(answer):
+    """Return the type that an answer has, or that its question has where the record does not say more."""
+    return answer.get("type", QUESTIONS[answer["question"]]["type"])
+
+
+def agree(one, other, tolerance):
+    """Return whether two results are the same numbers to a relative tolerance."""
+    one, other = (np.array(result if isinstance(result, list) else [result], float) for result in (one, other))
+    return one.shape == other.shape and np.allclose(one, other, rtol=tolerance, atol=0, equal_nan=True)
+
+
+def allowed_error(answer):
+    """Return the relative error that a loss to copy may have.
+
+    8 eps are for the exponentials, logarithms and products. A sum of C exponentials, in an order that is the library's,
+    loses up to C - 1 roundings of eps / 2.
+    """
+    [row, *_] = QUESTIONS[answer["question"]]["inputs"]
+    classes = 1 if isinstance(row, str) else sum(int(entry.split(" × ")[0]) if " × " in entry else 1 for entry in row)
+    return (8 + (classes - 1) / 2) * (EPS if of_type(answer) == "float32" else 2.0**-52)
+
+
+@pytest.mark.parametrize("how", ["eager", "jit", ""])
+def test_losses_to_copy_and_their_gradients_are_exact(how):
+    asked = [
+        answer
+        for answer in COPIED
+        if answer["how"] == how
+        and QUESTIONS[answer["question"]]["exact"]
+        and QUESTIONS[answer["question"]]["asks"] in ("losses", "slope", "label's slope")
+        and QUESTIONS[answer["question"]]["type"] in ("float32", "float64")
+    ]
+    assert len(asked) >= (100 if how else 10)
+    wrong = [
+        answer
+        for answer in asked
+        if not agree(QUESTIONS[answer["question"]]["exact"], answer["result"], allowed_error(answer))
+    ]
+    assert not wrong
+
+
+def test_losses_to_copy_are_asked_eagerly_and_compiled_in_each_library():
+    ways = {(answer["function"].partition(".")[0], answer["how"]) for answer in COPIED}
+    assert ways >= {(f"{name}_losses", how) for name in ("tensorflow", "torch", "jax", "keras") for how in ("eager", "jit")}
+
+
+def test_losses_to_copy_train_on_three_backends_as_exact_ones_do():
+    trained = [answer for answer in COPIED if answer["question"].startswith("trained")]
+    for backend in ("tensorflow", "jax", "torch"):
+        asked = {answer["function"] for answer in trained if answer["library"] == f"keras/{backend}"}
+        assert len(asked) == 4  # two losses for Keras, and two for its backend
+    for answer in trained:
+        assert agree(QUESTIONS[answer["question"]]["exact"], answer["result"], 1e-5), answer
 
 
 def recorded(question, library, how, name="sparse_softmax_cross_entropy"):
