@@ -4,10 +4,14 @@ A library is an entry of LIBRARIES, at the end: a function that imports it, and 
 """
 
 import importlib
+import io
+import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +30,7 @@ class Framework(NamedTuple):
     compiled: Callable | None = None
     wait: Callable[[Any], Any] = lambda result: result  # until the result is there
     slow_eagerly: bool = False  # because each operation is compiled by itself
+    trained: Callable | None = None  # the loss of a linear model before and after, where that is not Keras's to do
 
 
 class Function(NamedTuple):
@@ -65,16 +70,24 @@ def copied(module: str, trains: bool = False) -> list[Function]:
     losses = importlib.import_module(f"helpers.recipes.{module}")
     forms = {"sigmoid": "sigmoid_cross_entropy", "index": "sparse_softmax_cross_entropy", "one-hot": "softmax_cross_entropy"}
     named = {form: (f"{module}.{name}", getattr(losses, name)) for form, name in forms.items()}
-    return [Function(name, form, loss, loss=loss if trains else None, main=True) for form, (name, loss) in named.items()]
+    kept = (lambda loss: loss) if trains else lambda loss: None
+    functions = [Function(name, form, loss, loss=kept(loss), main=True) for form, (name, loss) in named.items()]
+    (_, sparse), (name, of_rows) = named["index"], named["one-hot"]
+    ignoring = f"{module}.sparse_softmax_cross_entropy(ignore=-100)"
+    return [
+        *functions,
+        Function(ignoring, "ignoring", sparse, loss=kept(sparse), mark=-100, main=True),
+        Function(f"{name}, integer rows", "integer rows", of_rows, main=True),
+    ]
 
 
-def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callable) -> Function:
+def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callable, relu: str = "max(x, 0)") -> Function:
     """Return the max/abs form as a reader would type it."""
 
     def losses(labels: Any, logits: Any) -> Any:
         return maximum(logits, 0.0) - labels * logits + log1p(exp(-absolute(logits)))
 
-    return Function("max(x, 0) - x z + log1p(exp(-abs(x)))", "sigmoid by hand", losses)
+    return Function(f"{relu} - x z + log1p(exp(-abs(x)))", "sigmoid by hand", losses)
 
 
 def recommended(library: str) -> list[Function]:
@@ -170,6 +183,30 @@ def torch_framework() -> Framework:
         wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
         return wide.detach().cpu().numpy(), str(tensor.dtype).removeprefix("torch.")
 
+    def trained(losses: Callable, x: Any, y: Any, rate: float, steps: int, compiles: bool, policy: str) -> list[float]:
+        class Mean(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.linear = torch.nn.Linear(2, 3, bias=False)
+                torch.nn.init.zeros_(self.linear.weight)
+
+            def forward(self, x: Any, y: Any) -> Any:
+                with torch.autocast(x.device.type, torch.bfloat16, enabled=policy == "mixed_bfloat16"):
+                    return losses(y, self.linear(x)).mean()
+
+        x, y, mean = torch.tensor(x), torch.tensor(y), Mean()
+        optimizer = torch.optim.SGD(mean.parameters(), rate)
+        called = compiled(mean) if compiles else mean
+        before = called(x, y).item()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            called(x, y).backward()
+            optimizer.step()
+        file = io.BytesIO()
+        torch.export.save(torch.export.export(mean, (x, y)), file)
+        file.seek(0)
+        return [before, torch.export.load(file).module()(x, y).item()]
+
     gpu = torch.cuda.is_available()
     torch.set_default_device("cuda" if gpu else "cpu")
     # After eight shapes of one function it would go on without compiling, and say nothing.
@@ -187,6 +224,7 @@ def torch_framework() -> Framework:
         gradient,
         compiled,
         lambda result: torch.cuda.synchronize() if gpu else result,
+        trained=trained,
     )
 
 
@@ -271,7 +309,7 @@ def keras_library(backend: str) -> Library:
         functions += [
             loss._replace(loss=loss.mean, main=True),
             Function(f"keras.ops.{operation.__name__}(from_logits=True)", form, partial(operation, from_logits=True)),
-            of_class(name, from_probabilities),
+            of_class(name, from_probabilities)._replace(main=form == "sigmoid"),
             Function(f"keras.ops.{operation.__name__}", from_probabilities, operation),
         ]
     ignoring = of_class("SparseCategoricalCrossentropy", "ignoring", from_logits=True, ignore_class=-1)
@@ -292,7 +330,7 @@ def keras_library(backend: str) -> Library:
     else:  # what is written for the backend trains as well
         functions += [function._replace(form=f"trained {function.form}") for function in copied(f"{backend}_losses", True)]
     version = importlib.import_module(backend).__version__.partition("+")[0]
-    return Library(f"{keras.__version__} on {version}", FRAMEWORKS[backend](), functions)
+    return Library(f"{keras.__version__} on {version}", FRAMEWORKS[backend]()._replace(trained=None), functions)
 
 
 def torch_library() -> Library:
@@ -319,6 +357,9 @@ def torch_library() -> Library:
     def of_log(p: Any, labels: Any, **options: Any) -> Any:
         return F.nll_loss(p.log(), labels, **options)
 
+    def masked_by(number: float) -> Callable:
+        return lambda labels, x: F.cross_entropy(x.masked_fill(torch.arange(3) == 2, number), labels, reduction="none")
+
     sigmoid, cross_entropy = F.binary_cross_entropy_with_logits, F.cross_entropy
     by_class = torch.tensor([WEIGHTS[0], 1, WEIGHTS[1]], dtype=torch.float32)  # the two rows are of the classes 0 and 2
     pos_weight, weights = torch.ones(1), torch.tensor(WEIGHTS, dtype=torch.float32)
@@ -328,7 +369,7 @@ def torch_library() -> Library:
         functional("binary_cross_entropy_with_logits", "sigmoid", sigmoid)._replace(main=True),
         functional("binary_cross_entropy_with_logits(pos_weight=1)", "sigmoid", partial(sigmoid, pos_weight=pos_weight)),
         functional("binary_cross_entropy_with_logits(weight=…)", "weighted sigmoid", partial(sigmoid, weight=weights)),
-        functional("binary_cross_entropy", "probability", F.binary_cross_entropy),
+        functional("binary_cross_entropy", "probability", F.binary_cross_entropy)._replace(main=True),
         functional("cross_entropy", "index", cross_entropy)._replace(main=True),
         functional("cross_entropy, rows of labels", "one-hot", cross_entropy)._replace(main=True),
         functional("cross_entropy under autocast to bfloat16", "index", autocast),
@@ -341,11 +382,45 @@ def torch_library() -> Library:
         functional("linear_cross_entropy(options=…)", "index", partial(linear, options=chunks)),
         functional("linear_cross_entropy(ignore_index=-100)", "ignoring", linear, mark=-100),
         by_hand(lambda x, zero: torch.maximum(x, torch.tensor(zero)), torch.abs, torch.exp, torch.log1p),
+        by_hand(lambda x, zero: x.clamp(min=zero), torch.abs, torch.exp, torch.log1p, "x.clamp(min=0)"),
+        functional("cross_entropy(ignore_index=-1)", "all ignored", partial(cross_entropy, ignore_index=-1), mark=-1),
+        Function("cross_entropy of masked_fill(mask, -1e9)", "half a mask", masked_by(-1e9)),
+        Function("cross_entropy of masked_fill(mask, -1e4)", "half a mask", masked_by(-1e4)),
+        Function("x.exp().clamp(max=10)", "clamped", lambda labels, x: x.exp().clamp(max=10)),
+        Function("the guide's hooks", "hooks", mean=guides_hooks),
         *copied("torch_losses"),
         *recommended("torch"),
         *fused_losses(),
     ]
     return Library(torch.__version__.partition("+")[0], framework, functions)
+
+
+def guides_hooks(labels: Any, inputs: Any) -> Any:
+    """Run the field guide's lines for PyTorch with modules that return tuples, and return 1 for each whose nan they name."""
+    import torch
+
+    cells = json.loads((Path(__file__).parents[1] / "chapters" / "why-is-my-loss-nan.ipynb").read_text(encoding="utf8"))[
+        "cells"
+    ]
+    [lines] = re.findall(
+        r"```python\n(torch\.autograd.+?)```", "\n".join("".join(cell["source"]) for cell in cells), re.DOTALL
+    )
+    found = []
+    for bad in ("lstm", "attention", "last"):
+        model = torch.nn.ModuleDict(
+            {"lstm": torch.nn.LSTM(2, 2), "attention": torch.nn.MultiheadAttention(2, 1), "last": torch.nn.Linear(2, 2)}
+        )
+        with torch.no_grad():
+            next(model[bad].parameters()).fill_(torch.nan)
+        exec(lines, {"torch": torch, "model": model})
+        try:
+            states, _ = model["lstm"](torch.ones(3, 1, 2))
+            model["last"](model["attention"](states, states, states)[0])
+        except FloatingPointError as error:
+            found.append(float(str(error).startswith(bad)))
+        finally:
+            torch.autograd.set_detect_anomaly(False)
+    return torch.tensor(found)
 
 
 def fused_losses() -> list[Function]:

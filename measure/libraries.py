@@ -37,8 +37,8 @@ import numpy as np
 
 from helpers import records
 from measure.functions import LIBRARIES, TOGETHER, Framework, Function
-from measure.machine import machine
-from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem
+from measure.machine import machine, peak_bytes_alive
+from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem, sequences
 
 ROOT = Path(__file__).parents[1]
 EPS = 2.0**-23
@@ -59,13 +59,17 @@ def takes(question: Question, function: Function, framework: Framework) -> bool:
         "mean": function.mean,
         "slope": function.slope or (framework.gradient and function.losses),
         "label's slope": function.slope or (framework.gradient and function.losses),
+        "mean's slope": framework.gradient and function.mean,
         "as given": function.as_given or function.losses,
         "call": function.mean,
         "trained": function.loss and framework.gradient,
+        "trained on sequences": function.loss or (framework.trained and function.losses),
+        "trained in 16 bits": function.loss or (framework.trained and function.losses),
         "error over logit": function.losses,
         "error over classes": function.losses,
         "chunked": function.mean,
         "speed": function.main and framework.gradient,
+        "memory": function.main and framework.gradient,
     }
     return function.form in question.forms and bool(able[question.asks])
 
@@ -87,8 +91,10 @@ def ways(question: Question, function: Function, framework: Framework, part: str
 def call(asks: str, function: Function, framework: Framework, how: str) -> Callable:
     """Return what is called with labels and inputs."""
     compiled = framework.compiled if how == "jit" else lambda function: function
-    if asks in ("slope", "label's slope", "speed"):
+    if asks in ("slope", "label's slope", "speed", "memory"):
         return function.slope or framework.gradient(function.losses, compiled)
+    if asks == "mean's slope":
+        return framework.gradient(function.mean, compiled)
     if asks == "as given":
         return compiled(function.as_given or function.losses)
     return compiled(function.mean if asks in ("mean", "call") else function.losses or function.mean)
@@ -174,14 +180,47 @@ def chunked(function: Function, framework: Framework, how: str) -> list[float]:
 
 def trained(function: Function, framework: Framework, how: str) -> list[float]:
     """Return the loss before and after Keras's gradient descent."""
-    keras = importlib.import_module("keras")
     outputs = 3 if "index" in function.form else 1
-    x, y = problem(max(outputs, 2))
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")])
+    return trained_by_keras(*problem(max(outputs, 2)), outputs, function, how)
+
+
+def trained_on_sequences(function: Function, framework: Framework, how: str, policy: str = "float32") -> list[float]:
+    """Return the loss before and after gradient descent on padded sequences, by Keras or by the framework's own loop.
+
+    The last loss is that of the model after it was saved and loaded.
+    """
+    x, y = sequences(function.mark)
+    if function.loss:
+        return trained_by_keras(x, y, 3, function, how, policy)
+    return framework.trained(function.losses, x, y, RATE, STEPS, how == "jit", policy)
+
+
+def trained_by_keras(
+    x: np.ndarray, y: np.ndarray, outputs: int, function: Function, how: str, policy: str = "float32"
+) -> list[float]:
+    """Return the loss of a linear model before and after gradient descent; it is saved and loaded for the last loss."""
+    keras = importlib.import_module("keras")
+    dense = keras.layers.Dense(outputs, use_bias=False, kernel_initializer="zeros", dtype=policy)
+    model = keras.Sequential([keras.Input(x.shape[1:]), dense])
     model.compile(keras.optimizers.SGD(RATE), function.loss, run_eagerly=how == "eager", jit_compile=how == "jit")
     before = model.evaluate(x, y, batch_size=len(x), verbose=0)
     model.fit(x, y, batch_size=len(x), epochs=STEPS, shuffle=False, verbose=0)
+    if function.form == "ignoring":
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(f"{folder}/model.keras")
+            model = keras.saving.load_model(f"{folder}/model.keras")
     return [before, model.evaluate(x, y, batch_size=len(x), verbose=0)]
+
+
+def thousand_rows(function: Function, framework: Framework, columns: int) -> list:
+    """Return labels and logits of a thousand rows."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(0, 10, (1000, columns)).astype(np.float32), rng.integers(columns, size=1000)
+    if function.form == "sigmoid":
+        logits, labels = logits.ravel(), rng.random(logits.size, np.float32)
+    elif function.form == "one-hot":
+        labels = np.eye(columns, dtype=np.float32)[labels]
+    return [framework.tensor(array, "float32") for array in (labels, logits)]
 
 
 def speed(function: Function, framework: Framework, how: str) -> list[float]:
@@ -189,13 +228,7 @@ def speed(function: Function, framework: Framework, how: str) -> list[float]:
 
     What else runs on the machine makes a call slower, never faster.
     """
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(0, 10, (1000, 1000)).astype(np.float32), rng.integers(1000, size=1000)
-    if function.form == "sigmoid":
-        logits, labels = logits.ravel(), rng.random(10**6, np.float32)
-    elif function.form == "one-hot":
-        labels = np.eye(1000, dtype=np.float32)[labels]
-    given = [framework.tensor(array, "float32") for array in (labels, logits)]
+    given = thousand_rows(function, framework, 1000)
     gradient, times = call("speed", function, framework, how), []
     for _ in range(2 + 25):  # the first calls compile
         start = time.perf_counter()
@@ -204,12 +237,26 @@ def speed(function: Function, framework: Framework, how: str) -> list[float]:
     return [min(times[2:]) * 1e9 / 10**6]
 
 
+def memory(function: Function, framework: Framework, how: str) -> list[float]:
+    """Return how far the memory rises for loss and gradient of 10^7 logits, in multiples of what the logits take.
+
+    The gradient is one of them. Without glibc the answer is nan.
+    """
+    given = thousand_rows(function, framework, 10_000)
+    gradient = call("memory", function, framework, how)
+    peak = peak_bytes_alive(lambda: framework.wait(gradient(*given)))
+    return [np.nan if peak is None else round(peak / (4 * 10**7), 2)]
+
+
 MEASUREMENTS = {
     "trained": trained,
+    "trained on sequences": trained_on_sequences,
+    "trained in 16 bits": partial(trained_on_sequences, policy="mixed_bfloat16"),
     "error over logit": error_over_logit,
     "error over classes": error_over_classes,
     "chunked": chunked,
     "speed": speed,
+    "memory": memory,
 }
 
 

@@ -24,9 +24,9 @@ WEIGHTS = (1, 3)
 SMOOTHING = 0.1
 
 # The parts that a run may be asked for, by what the questions ask.
-QUICK = ("losses", "mean", "slope", "label's slope", "as given", "call")
-SLOW = ("trained", "error over logit", "error over classes", "chunked")
-PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed",)}
+QUICK = ("losses", "mean", "slope", "label's slope", "mean's slope", "as given", "call")
+SLOW = ("trained", "trained on sequences", "trained in 16 bits", "error over logit", "error over classes", "chunked")
+PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed", "memory")}
 
 
 def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np.ndarray, ...]:
@@ -41,7 +41,14 @@ def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np
     labels = np.array([mark if label is None else label for label in question.labels])
     if form.startswith("one-hot") and labels.ndim == 1:
         labels = labels[:, np.newaxis] == np.arange(inputs.shape[-1])
-    of_class = form.startswith("index") or form in ("ignoring", "weighted", "smoothed")
+    of_class = form.startswith("index") or form in (
+        "ignoring",
+        "weighted",
+        "smoothed",
+        "integer rows",
+        "all ignored",
+        "half a mask",
+    )
     return labels if of_class else labels.astype(rounded), inputs
 
 
@@ -128,17 +135,28 @@ def problem(classes: int) -> tuple[np.ndarray, np.ndarray]:
     return (centers[y] + np.random.default_rng(0).normal(0, 0.7, (96, 2))).astype(np.float32), y
 
 
+def sequences(mark: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points as 24 sequences of four, and the classes, of which the first 1 to 4 of each sequence count."""
+    x, y = problem(3)
+    x, y = x.reshape(24, 4, 2), y.reshape(24, 4)
+    return x, np.where(np.arange(4) <= np.arange(24)[:, np.newaxis] % 4, y, mark)
+
+
 def exact_training(question: "Question") -> list:
-    """Return the mean loss before and after gradient descent in float64, whose errors no float32 can show."""
-    classes = 3 if "index" in question.forms else 2
-    x, y = problem(classes)
+    """Return the mean loss before and after gradient descent in float64, whose errors no float32 can show.
+
+    A mean over sequences is that over all positions, those of padding too, which cost 0.
+    """
+    classes = 2 if "sigmoid" in question.forms else 3
+    x, y = problem(classes) if question.asks == "trained" else sequences(-1)
+    positions, x, y = y.size, x[y >= 0], y[y >= 0]
     weights, losses = np.zeros((2, classes)), []
     for _ in range(STEPS + 1):
         e = np.exp(x @ weights)
         p = e / e.sum(axis=1, keepdims=True)
-        losses.append(-np.log(p[np.arange(len(y)), y]).mean())
+        losses.append(-np.log(p[np.arange(len(y)), y]).sum() / positions)
         # The one logit of two classes is the difference of two logits here, so each of them takes half of its step.
-        weights -= RATE / (2 if classes == 2 else 1) * x.T @ (p - np.eye(classes)[y]) / len(y)
+        weights -= RATE / (2 if classes == 2 else 1) * x.T @ (p - np.eye(classes)[y]) / positions
     return [losses[0], losses[-1]]
 
 
@@ -146,9 +164,9 @@ class Question(NamedTuple):
     """Something to ask of every function that has one of the forms.
 
     ``asks`` is "losses" (one by one), "mean" (as the library forms it), "slope" (by the logits or probabilities),
-    "label's slope" (its first entry, that of the right class), "as given" (the default call, whatever the shapes), "call" (a
-    call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact`` gives the exact
-    answers; None stands for questions that have none.
+    "label's slope" (its first entry, that of the right class), "mean's slope", "as given" (the default call, whatever the
+    shapes), "call" (a call of calls.py, with the arrays of its task), or one of the measurements of libraries.py. ``exact``
+    gives the exact answers; None stands for questions that have none.
     """
 
     name: str
@@ -192,6 +210,7 @@ def _row(*logits: float) -> list[tuple[float, ...]]:
 
 
 _123, _CONFIDENT = _row(1, 2, 3), _row(LEAD, *[0] * (VOCABULARY - 1))
+_MASKED = (-np.inf, -np.inf, -np.inf)
 _EAGER = {"compiled": False}
 _NO_EXACT = {"exact": None}
 QUESTIONS = [
@@ -204,6 +223,7 @@ QUESTIONS = [
     Question("confident-negative", SIGMOID, [0], [-17], "it cancels at z = 0; log(1 + e^x) absorbs"),
     Question("kink", SIGMOID, [0.3], [0], "autodiff of max and abs at 0, by tie rule", "slope"),
     Question("kink-by-hand", BY_HAND, [0.3], [0], "the tie rules of max and abs", "slope", **_EAGER),
+    Question("kink-by-hand-right", BY_HAND, [1], [0], "is it 0, so that a zero head never learns?", "slope", **_EAGER),
     Question("saturated-slope", SIGMOID, [1], [40], "σ(x) - z is 0", "slope"),
     Question("infinite-right", SIGMOID, [1], [np.inf], "0 times infinity is nan"),
     Question("infinite-right-slope", SIGMOID, [1], [np.inf], "so is infinity minus infinity", "slope"),
@@ -222,8 +242,9 @@ QUESTIONS = [
     Question("half-half", PROBABILITY, [0.5, 0.5], [0, 1], "the published 8.01512", "mean", **_EAGER),
     Question("float16-certain", PROBABILITY, [1], [1], "1 - 1e-7 is 1, so nothing is clipped", dtype="float16", **_EAGER),
     Question("bfloat16-certain", PROBABILITY, [1], [1], "1 - 1e-7 is 1, so nothing is clipped", dtype="bfloat16", **_EAGER),
-    Question("label-outside-probability", PROBABILITY, [2], [0.3], "accepted or refused", **_NO_EXACT, **_EAGER),
-    Question("probability-outside", PROBABILITY, [1], [1.5], "refused, clipped or negative", **_NO_EXACT, **_EAGER),
+    Question("label-outside-probability", PROBABILITY, [2], [0.3], "accepted or refused", **_NO_EXACT),
+    Question("label-outside-certain", PROBABILITY, [1.5], [1], "a log that is clipped at -100 comes in", **_NO_EXACT),
+    Question("probability-outside", PROBABILITY, [1], [1.5], "refused, clipped or negative", **_NO_EXACT),
     # classes, from logits
     Question("confident", CLASSES, [0], _row(20, 0, 0), "log-sum-exp minus logit cancels"),
     Question("confident-float64", CLASSES, [0], _row(40, 0, 0), "so it does in float64", dtype="float64"),
@@ -237,18 +258,24 @@ QUESTIONS = [
     Question("label-too-large", INDEX, [3], _123, "class 3 of 3", **_NO_EXACT),
     Question("label-negative", INDEX, [-1], _123, "class -1 of 3", **_NO_EXACT),
     Question("label-minus-100", INDEX, [-100], _123, "PyTorch's mark for padding", **_NO_EXACT),
-    Question("label-fraction", INDEX, [np.float32(1.7)], _123, "class 1.7 of 3", **_NO_EXACT, **_EAGER),
+    Question("label-fraction", INDEX, [np.float32(1.7)], _123, "class 1.7 of 3", **_NO_EXACT),
+    Question("label-too-large-slope", INDEX, [3, 0], _123 * 2, "does nan reach the weights?", "slope", **_NO_EXACT),
     Question("shapes-index", INDEX, [[0], [1], [2], [1]], _123 * 4, "labels (4, 1)", "as given", **_NO_EXACT, **_EAGER),
+    Question("shapes-transposed", INDEX, [[0, 1, 2]], [_123] * 3, "labels (1, 3), rows (3, 1)", "as given", **_NO_EXACT),
     Question("ignored", ("ignoring",), [0, None], _123 * 2, "the mean over the rows that count", "mean", **_EAGER),
     Question("ignored-losses", ("ignoring",), [0, None], _123 * 2, "what padding costs", **_NO_EXACT, **_EAGER),
+    Question("ignored-slope", ("ignoring",), [0, None], [*_123, _MASKED], "padding, all masked", "slope", **_NO_EXACT),
     Question("all-ignored", ("ignoring",), [None, None], _123 * 2, "0 / 0", "mean", **_NO_EXACT, **_EAGER),
+    Question("all-ignored-slope", ("all ignored",), [-1], _123, "loss nan, slope 0", "mean's slope", **_NO_EXACT, **_EAGER),
     Question("masked", CLASSES, [0], _row(1, 2, -np.inf), "0 times infinity is nan"),
     Question("masked-slope", CLASSES, [0], _row(1, 2, -np.inf), "does nan spread to the gradient?", "slope"),
+    Question("masked-half", ("half a mask",), [0], _123, "-1e9 in float16", dtype="float16", **_NO_EXACT, **_EAGER),
     Question("masked-wrong", CLASSES, [2], _row(1, 2, -np.inf), "an infinite loss is right"),
     Question("only-class-slope", CLASSES, [0], _row(1, -np.inf, -np.inf), "all other classes are masked", "slope"),
     Question("infinite-class", CLASSES, [0], _row(np.inf, 0, 0), "infinity minus infinity is nan"),
     Question("zero-row", ONE_HOT, _row(0, 0, 0), _123, "an all-zero row used as a mask"),
     Question("zero-row-slope", ONE_HOT, _row(0, 0, 0), _123, "its gradient is 0, or p", "slope"),
+    Question("integer-row", ("integer rows",), _row(1, 0, 0), _123, "labels of another type than the logits"),
     Question("two-hot", ONE_HOT, _row(1, 1, 0), _123, "labels whose sum is 2"),
     Question("float16-many", CLASSES, [0], _row(*[0] * 70_000), "float16 ends at 65,504", dtype="float16"),
     Question("bfloat16-uniform", CLASSES, [0], _row(*[0] * VOCABULARY), "the grid of bfloat16", dtype="bfloat16"),
@@ -264,16 +291,26 @@ QUESTIONS = [
     Question("weighted-mean", ("weighted",), [0, 2], _123 * 2, "which denominator", "mean", **_NO_EXACT, **_EAGER),
     Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
     Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
+    Question(
+        "smoothed-float16", ("smoothed",), [0], _row(*[0] * 8000), "C log C", dtype="float16", exact=exact_smoothed, **_EAGER
+    ),
     Question("focal", ("focal",), [1, 1, 1], [2, 15, -20], "from logits, or through p", exact=exact_focal, **_EAGER),
     Question("by-default", SIGMOID, [[1], [0]], [[1], [2]], "each loss, mean or sum", "as given", **_NO_EXACT, **_EAGER),
     Question("by-default-classes", CLASSES, [0, 2], _123 * 2, "the same", "as given", **_NO_EXACT, **_EAGER),
+    Question(
+        "clamped-slope", ("clamped",), [0], [100], "exp overflows before it is clamped", "slope", **_NO_EXACT, **_EAGER
+    ),
+    Question("hooks", ("hooks",), [0], [0], "does the guide's hook name the module?", "mean", **_NO_EXACT, **_EAGER),
     # measurements
     Question("trained", (*SIGMOID, "trained sigmoid"), [], [], "loss before and after", "trained", exact=exact_training),
     Question("trained-classes", (*INDEX, "trained index"), [], [], "the same", "trained", exact=exact_training),
+    Question("trained-padded", ("ignoring",), [], [], "sequences, padding", "trained on sequences", exact=exact_training),
+    Question("trained-mixed", ("ignoring",), [], [], "the same in bfloat16", "trained in 16 bits", exact=exact_training),
     Question("error-over-logit", SIGMOID, [], [], "worst errors in eps", "error over logit", **_NO_EXACT, **_EAGER),
     Question("error-over-classes", CLASSES, [], [], "errors in eps", "error over classes", **_NO_EXACT, **_EAGER),
     Question("chunked-bfloat16", ("hidden",), [], [], "mean loss, errors of gradients", "chunked", **_NO_EXACT, **_EAGER),
     Question("speed", SIGMOID + CLASSES, [], [], "ns per logit, for loss and gradient", "speed", **_NO_EXACT),
+    Question("memory", SIGMOID + CLASSES, [], [], "peak, in sizes of the logits", "memory", **_NO_EXACT),
     # calls
     *(
         Question(f"call: {name}", (f"call: {name}",), [], task.inputs, "a call to copy", "call", exact=exact_call, **_EAGER)

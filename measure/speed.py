@@ -15,11 +15,9 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # read at import
 
 import argparse
-import ctypes
 import datetime
 import json
 import platform
-import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +30,7 @@ import tensorflow as tf
 from numpy.typing import DTypeLike, NDArray
 
 from helpers import binary, categorical, precision, records
-from measure.machine import machine
+from measure.machine import machine, peak_bytes
 
 Arrays = tuple[NDArray, ...]
 CLASSES = 1000  # in each row of logits
@@ -161,22 +159,6 @@ def seconds(forms: dict[str, Callable], repeats: int) -> dict[str, float]:
                 call()
             times[name].append((time.perf_counter() - start) / repeats)
     return {name: float(np.median(measured[1:])) for name, measured in times.items()}
-
-
-def peak_bytes(call: Callable) -> int | None:
-    """Return how far the resident memory rises during a call, or None where the system doesn't tell."""
-
-    def resident(mark: str) -> int:
-        return 1024 * int(re.search(rf"{mark}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf8"))[1])
-
-    if platform.libc_ver()[0] != "glibc":
-        return None
-    call()  # what a first call leaves behind, such as compiled code, is not the loss's
-    ctypes.CDLL(None).malloc_trim(0)  # memory that was freed and kept would hide what the call takes
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf8")  # the high-water mark starts again from here
-    before = resident("VmRSS")
-    call()
-    return resident("VmHWM") - before
 
 
 def worst_error(computed: NDArray, exact: NDArray, dtype: DTypeLike) -> float:

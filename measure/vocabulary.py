@@ -15,7 +15,6 @@ A time is the shortest of five, because what else the machine does only adds to 
 """
 
 import argparse
-import ctypes
 import datetime
 import json
 import os
@@ -34,9 +33,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from helpers import records
-from measure.machine import machine
+from measure.machine import machine, peak_bytes_alive
 from measure.shards import TOKENS
-from measure.speed import peak_bytes
 
 # TensorFlow: the logits whole, and in blocks of classes
 
@@ -158,22 +156,6 @@ def in_this_process(form: str, how: str, classes: int, repeats: int, size: int =
         times.append(time.perf_counter() - start)
     seconds = round(min(times), 3)
     return {"form": form, "how": how, "classes": classes, "peak_bytes": peak, "seconds": seconds, "loss": loss}
-
-
-def peak_bytes_alive(call: Callable) -> int | None:
-    """Return how far the resident memory rises during a call, without what the allocator keeps after it was freed.
-
-    glibc keeps freed pieces of up to 32 MiB, by a rule that moves while a program runs, so that peaks differ by a third from
-    run to run. During the call, pieces from 1 MiB on are given back at once; afterwards it keeps them as it would.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return None
-    mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3  # as malloc.h numbers them
-    mallopt(mmap_threshold, 2**20)
-    peak = peak_bytes(call)
-    mallopt(mmap_threshold, 2**25)
-    mallopt(trim_threshold, 2**26)
-    return peak
 
 
 def in_its_own_process(module: str, *arguments: str | int) -> dict:

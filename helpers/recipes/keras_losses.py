@@ -1,36 +1,67 @@
-"""Cross-entropy from logits for Keras on any backend, without cancellation: copy the function, and compile with loss=it.
+"""Cross-entropy from logits for Keras on any backend, without cancellation: copy ``aligned`` and the loss that you need.
 
-The losses are in nats, one for each element or row, in the type of the logits: cast float16 and bfloat16 logits to float32
-first. Labels are lined up with the logits, so shapes (n,) and (n, 1) never broadcast to (n, n).
+Compile with ``loss=`` the function. The losses are in nats, one for each element or row, in float32 for float16 and bfloat16
+logits, and in float64 for float64. Labels of another shape than the rows are an error. Each loss is registered, so that a
+saved model finds it again once this code has run.
 """
 
+import keras
 from keras import ops
 
 
+def aligned(labels, logits, of_rows=False):
+    """Return both in float32 or float64; labels of another shape are a ValueError."""
+    x = ops.convert_to_tensor(logits)
+    x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+    z = ops.cast(ops.convert_to_tensor(labels), x.dtype)
+    shape = (*x.shape[:-1], 1) if of_rows else x.shape
+    z = z[..., None] if of_rows and len(z.shape) < len(shape) else z
+    sizes = [*zip(z.shape, shape, strict=False)]
+    known = [a == b or None in (a, b) for a, b in sizes]  # None is for run time to know
+    if len(z.shape) != len(shape) or not all(known):
+        raise ValueError(f"labels {tuple(z.shape)} do not fit logits {tuple(x.shape)}")
+    return z, x
+
+
+@keras.saving.register_keras_serializable("losses to copy")
 def sigmoid_cross_entropy(labels, logits):
-    """Return relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|), whose terms cannot cancel, for labels z in [0, 1]."""
-    labels = ops.cast(ops.reshape(labels, ops.shape(logits)), logits.dtype)
-    positive = logits >= 0  # a comparison has no slope, whereas relu and abs have a kink at 0
-    weight = ops.where(positive, 1 - labels, -labels)
-    linear = ops.where(weight == 0, 0.0, weight * logits)  # 0 times infinity is 0 here
-    return linear + ops.log1p(ops.exp(ops.where(positive, -logits, logits)))
+    """Return relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|) for labels z in [0, 1]."""
+    z, x = aligned(labels, logits)
+    positive = x >= 0  # a comparison has no slope; relu and abs have a kink at 0
+    weight = ops.where(positive, 1 - z, -z)
+    certain = ops.logical_and(weight == 0, ops.isinf(x))
+    linear = weight * ops.where(certain, 0.0, x)  # 0 times infinity is 0 here
+    return linear + ops.log1p(ops.exp(ops.where(positive, -x, x)))
 
 
-def sparse_softmax_cross_entropy(labels, logits):
-    """Return log(sum over j of e^(x_j - x_y)) for class y of each row; a class outside [0, C) costs inf, nan or an error."""
-    right = ops.reshape(ops.one_hot(ops.cast(labels, "int32"), logits.shape[-1], dtype="bool"), ops.shape(logits))
-    own = ops.max(ops.where(right, logits, -float("inf")), axis=-1, keepdims=True)
-    gap = ops.where(right, 0.0, logits - own)  # this gives the right class minus the sum of the others' slopes
-    m = ops.stop_gradient(ops.minimum(ops.max(gap, axis=-1, keepdims=True), 3e38))  # float32 ends at 3.4e38
-    rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))  # log1p adds the 1 that is missing from their sum
-    return ops.squeeze(m, axis=-1) + ops.log1p(ops.sum(rest, axis=-1))
+@keras.saving.register_keras_serializable("losses to copy")
+def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
+    """Return log(sum over j of e^(x_j - x_y)) for class y of each row.
+
+    The label ``ignore`` costs 0, any other that is no class nan; both have the slope 0.
+    """
+    y, x = aligned(labels, logits, of_rows=True)
+    right = y == ops.arange(ops.shape(x)[-1], dtype=x.dtype)
+    own = ops.sum(ops.where(right, x, 0.0), -1, keepdims=True)
+    # 0 at the right class makes its slope minus the sum of the others' slopes
+    gap = ops.where(right, 0.0, ops.where(y == ignore, -float("inf"), x - own))
+    m = ops.stop_gradient(ops.clip(ops.max(gap, -1, keepdims=True), 0.0, 3e38))
+    # log1p adds the 1 that is missing from the sum
+    rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
+    loss = ops.squeeze(m, -1) + ops.log1p(ops.sum(rest, -1))
+    return ops.where(ops.any(right | (y == ignore), -1), loss, float("nan"))
 
 
+@keras.saving.register_keras_serializable("losses to copy")
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows of labels z, such as one-hot rows."""
-    right = ops.one_hot(ops.argmax(labels, axis=-1), logits.shape[-1], dtype="bool")  # the class with the largest label
-    own = ops.max(ops.where(right, logits, -float("inf")), axis=-1, keepdims=True)
-    gap = ops.where(right, 0.0, logits - own)
-    m = ops.stop_gradient(ops.minimum(ops.max(gap, axis=-1, keepdims=True), 3e38))
-    rest = ops.sum(ops.where(right, ops.expm1(-m), ops.exp(gap - m)), axis=-1, keepdims=True)
-    return ops.sum(ops.where(labels == 0, 0.0, labels * (m - gap + ops.log1p(rest))), axis=-1)
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    z, x = aligned(labels, logits)
+    # the class with the largest label
+    right = ops.argmax(z, -1, keepdims=True) == ops.arange(ops.shape(x)[-1])
+    own = ops.sum(ops.where(right, x, 0.0), -1, keepdims=True)
+    gap = ops.where(right, 0.0, x - own)
+    m = ops.stop_gradient(ops.clip(ops.max(gap, -1, keepdims=True), 0.0, 3e38))
+    rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
+    loss = m - gap + ops.log1p(ops.sum(rest, -1, keepdims=True))  # of each class
+    counts = ops.logical_or(z != 0, ops.isfinite(loss))
+    return ops.sum(z * ops.where(counts, loss, 0.0), -1)

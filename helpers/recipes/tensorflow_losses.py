@@ -1,36 +1,59 @@
-"""Cross-entropy from logits in TensorFlow, without cancellation. Each function stands alone: copy the one that you need.
+"""Cross-entropy from logits in TensorFlow, without cancellation: copy ``aligned`` and the loss that you need.
 
-The losses are in nats, one for each element or row, in the type of the logits: cast float16 and bfloat16 logits to float32
-first. Labels are lined up with the logits, so shapes (n,) and (n, 1) never broadcast to (n, n).
+The losses are in nats, one for each element or row, in float32 for float16 and bfloat16 logits, and in float64 for float64.
+Labels of another shape than the rows are an error. A mean over the rows that count is
+``tf.reduce_sum(loss) / tf.reduce_sum(tf.cast(labels != -100, loss.dtype))``.
 """
 
 import tensorflow as tf
 
 
+def aligned(labels, logits, of_rows=False):
+    """Return both in float32 or float64; labels of another shape are a ValueError."""
+    x = tf.convert_to_tensor(logits)
+    x = tf.cast(x, tf.float64 if x.dtype == tf.float64 else tf.float32)
+    z = tf.cast(labels, x.dtype)
+    z = z[..., None] if of_rows and z.shape.rank < x.shape.rank else z
+    z.shape.assert_is_compatible_with([*x.shape[:-1], 1] if of_rows else x.shape)
+    sizes = tf.shape(x[..., :1] if of_rows else x)  # a graph may know them at run time
+    tf.debugging.assert_equal(tf.shape(z), sizes, "labels do not fit the logits")
+    return z, x
+
+
 def sigmoid_cross_entropy(labels, logits):
-    """Return relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|), whose terms cannot cancel, for labels z in [0, 1]."""
-    labels = tf.cast(tf.reshape(labels, tf.shape(logits)), logits.dtype)
-    positive = logits >= 0  # a comparison has no slope, whereas relu and abs have a kink at 0
-    weight = tf.where(positive, 1 - labels, -labels)
-    linear = tf.math.multiply_no_nan(logits, weight)  # 0 times infinity is 0 here
-    return linear + tf.math.log1p(tf.exp(tf.where(positive, -logits, logits)))
+    """Return relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|) for labels z in [0, 1]."""
+    z, x = aligned(labels, logits)
+    positive = x >= 0  # a comparison has no slope; relu and abs have a kink at 0
+    weight = tf.where(positive, 1 - z, -z)
+    linear = tf.math.multiply_no_nan(x, weight)  # 0 times infinity is 0 here
+    return linear + tf.math.log1p(tf.exp(tf.where(positive, -x, x)))
 
 
-def sparse_softmax_cross_entropy(labels, logits):
-    """Return log(sum over j of e^(x_j - x_y)) for class y of each row; a class outside [0, C) costs inf or nan."""
-    right = tf.reshape(tf.one_hot(tf.cast(labels, "int64"), logits.shape[-1], True, False), tf.shape(logits))
-    own = tf.reduce_max(tf.where(right, logits, -float("inf")), axis=-1, keepdims=True)
-    gap = tf.where(~right, logits - own, 0.0)  # this gives the right class minus the sum of the others' slopes
-    m = tf.stop_gradient(tf.minimum(tf.reduce_max(gap, axis=-1, keepdims=True), gap.dtype.max))
-    rest = tf.where(right, tf.math.expm1(-m), tf.exp(gap - m))  # log1p adds the 1 that is missing from their sum
-    return tf.squeeze(m, axis=-1) + tf.math.log1p(tf.reduce_sum(rest, axis=-1))
+def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
+    """Return log(sum over j of e^(x_j - x_y)) for class y of each row.
+
+    The label ``ignore`` costs 0, any other that is no class nan; both have the slope 0.
+    """
+    y, x = aligned(labels, logits, of_rows=True)
+    right = y == tf.range(tf.cast(tf.shape(x)[-1], x.dtype))
+    own = tf.reduce_sum(tf.where(right, x, 0.0), -1, True)
+    # 0 at the right class makes its slope minus the sum of the others' slopes
+    gap = tf.where(~right, tf.where(y != ignore, x - own, -float("inf")), 0.0)
+    m = tf.stop_gradient(tf.clip_by_value(tf.reduce_max(gap, -1, True), 0, x.dtype.max))
+    # log1p adds the 1 that is missing from the sum
+    rest = tf.where(right, tf.math.expm1(-m), tf.exp(gap - m))
+    loss = tf.squeeze(m, -1) + tf.math.log1p(tf.reduce_sum(rest, -1))
+    return tf.where(tf.reduce_any(right | (y == ignore), -1), loss, float("nan"))
 
 
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows of labels z, such as one-hot rows."""
-    right = tf.one_hot(tf.argmax(labels, axis=-1), logits.shape[-1], True, False)  # the class with the largest label
-    own = tf.reduce_max(tf.where(right, logits, -float("inf")), axis=-1, keepdims=True)
-    gap = tf.where(~right, logits - own, 0.0)
-    m = tf.stop_gradient(tf.minimum(tf.reduce_max(gap, axis=-1, keepdims=True), gap.dtype.max))
-    rest = tf.reduce_sum(tf.where(right, tf.math.expm1(-m), tf.exp(gap - m)), axis=-1, keepdims=True)
-    return tf.reduce_sum(tf.math.multiply_no_nan(m - gap + tf.math.log1p(rest), labels), axis=-1)
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    z, x = aligned(labels, logits)
+    # the class with the largest label
+    right = tf.argmax(z, -1)[..., None] == tf.range(tf.shape(x, tf.int64)[-1])
+    own = tf.reduce_sum(tf.where(right, x, 0.0), -1, True)
+    gap = tf.where(~right, x - own, 0.0)
+    m = tf.stop_gradient(tf.clip_by_value(tf.reduce_max(gap, -1, True), 0, x.dtype.max))
+    rest = tf.where(right, tf.math.expm1(-m), tf.exp(gap - m))
+    loss = m - gap + tf.math.log1p(tf.reduce_sum(rest, -1, True))  # of each class
+    return tf.reduce_sum(tf.math.multiply_no_nan(loss, z), -1)

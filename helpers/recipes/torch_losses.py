@@ -1,36 +1,59 @@
-"""Cross-entropy from logits in PyTorch, without cancellation. Each function stands alone: copy the one that you need.
+"""Cross-entropy from logits in PyTorch, without cancellation: copy ``aligned`` and the loss that you need.
 
-The losses are in nats, one for each element or row, in the type of the logits: cast float16 and bfloat16 logits to float32
-first. Labels are lined up with the logits, so shapes (n,) and (n, 1) never broadcast to (n, n).
+The losses are in nats, one for each element or row, in float32 for float16 and bfloat16 logits (so under autocast) and in
+float64 for float64. Labels of another shape than the rows are an error. A mean over the rows that count is
+``loss.sum() / (labels != -100).sum()``.
 """
 
 import torch
 
 
+def aligned(labels, logits, of_rows=False):
+    """Return both in float32 or float64; labels of another shape are a ValueError."""
+    x = torch.as_tensor(logits)
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    z = torch.as_tensor(labels, dtype=x.dtype, device=x.device)
+    shape = (*x.shape[:-1], 1) if of_rows else tuple(x.shape)
+    z = z[..., None] if of_rows and z.dim() < x.dim() else z
+    if z.shape != shape:
+        raise ValueError(f"labels {tuple(z.shape)} do not fit logits {tuple(x.shape)}")
+    return z, x
+
+
 def sigmoid_cross_entropy(labels, logits):
-    """Return relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|), whose terms cannot cancel, for labels z in [0, 1]."""
-    labels = labels.reshape(logits.shape).to(logits.dtype)
-    positive = logits >= 0  # a comparison has no slope, whereas relu and abs have a kink at 0
-    weight = torch.where(positive, 1 - labels, -labels)
-    linear = torch.where(weight == 0, 0, weight * logits)  # 0 times infinity is 0 here
-    return linear + torch.log1p(torch.exp(torch.where(positive, -logits, logits)))
+    """Return relu(x) (1 - z) + relu(-x) z + log1p(e^-|x|) for labels z in [0, 1]."""
+    z, x = aligned(labels, logits)
+    positive = x >= 0  # a comparison has no slope; relu and abs have a kink at 0
+    weight = torch.where(positive, 1 - z, -z)
+    certain = (weight == 0) & x.isinf()
+    linear = weight * torch.where(certain, 0, x)  # 0 times infinity is 0 here
+    return linear + torch.log1p(torch.exp(torch.where(positive, -x, x)))
 
 
-def sparse_softmax_cross_entropy(labels, logits):
-    """Return log(sum over j of e^(x_j - x_y)) for class y of each row; a class outside [0, C) costs inf or nan."""
-    right = labels.reshape(*logits.shape[:-1], 1) == torch.arange(logits.shape[-1], device=logits.device)
-    own = torch.where(right, logits, -torch.inf).amax(dim=-1, keepdim=True)
-    gap = torch.where(right, 0, logits - own)  # this gives the right class minus the sum of the others' slopes
-    m = gap.amax(dim=-1, keepdim=True).clamp(max=torch.finfo(gap.dtype).max).detach()
-    rest = torch.where(right, torch.expm1(-m), torch.exp(gap - m))  # log1p adds the 1 that is missing from their sum
-    return m.squeeze(dim=-1) + torch.log1p(rest.sum(dim=-1))
+def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
+    """Return log(sum over j of e^(x_j - x_y)) for class y of each row.
+
+    The label ``ignore`` costs 0, any other that is no class nan; both have the slope 0.
+    """
+    y, x = aligned(labels, logits, of_rows=True)
+    right = y == torch.arange(x.shape[-1], device=x.device)
+    own = torch.where(right, x, 0).sum(-1, keepdim=True)
+    # 0 at the right class makes its slope minus the sum of the others' slopes
+    gap = torch.where(right, 0, torch.where(y == ignore, -torch.inf, x - own))
+    m = gap.detach().amax(-1, keepdim=True).clamp(0, torch.finfo(x.dtype).max)
+    # log1p adds the 1 that is missing from the sum
+    rest = torch.where(right, torch.expm1(-m), torch.exp(gap - m)).sum(-1)
+    is_known = (right | (y == ignore)).any(-1)
+    return torch.where(is_known, m.squeeze(-1) + torch.log1p(rest), torch.nan)
 
 
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows of labels z, such as one-hot rows."""
-    right = labels.argmax(dim=-1, keepdim=True) == torch.arange(logits.shape[-1], device=logits.device)
-    own = torch.where(right, logits, -torch.inf).amax(dim=-1, keepdim=True)
-    gap = torch.where(right, 0, logits - own)
-    m = gap.amax(dim=-1, keepdim=True).clamp(max=torch.finfo(gap.dtype).max).detach()
-    rest = torch.where(right, torch.expm1(-m), torch.exp(gap - m)).sum(dim=-1, keepdim=True)
-    return torch.where(labels == 0, 0, labels * (m - gap + torch.log1p(rest))).sum(dim=-1)
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    z, x = aligned(labels, logits)
+    # the class with the largest label
+    right = z.argmax(-1, keepdim=True) == torch.arange(x.shape[-1], device=x.device)
+    gap = torch.where(right, 0, x - torch.where(right, x, 0).sum(-1, keepdim=True))
+    m = gap.detach().amax(-1, keepdim=True).clamp(0, torch.finfo(x.dtype).max)
+    rest = torch.where(right, torch.expm1(-m), torch.exp(gap - m))
+    loss = m - gap + torch.log1p(rest.sum(-1, keepdim=True))  # of each class
+    return (z * torch.where((z != 0) | loss.isfinite(), loss, 0)).sum(-1)

@@ -1,15 +1,13 @@
-"""The libraries that are installed still answer as the record says, and the losses to copy are right in all of them."""
+"""The libraries that are installed still answer as the record says, and the recommended calls are right in all of them."""
 
-import ast
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers import recipes, records
+from helpers import records
 from helpers.recipes.calls import TASKS
 from measure import libraries
 from measure.machine import machine
@@ -19,7 +17,6 @@ QUESTIONS = {question["question"]: question for question in RECORD["questions"]}
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 ON_A_CPU = [answer for answer in RECORD["answers"] if answer["device"] == "cpu"]
 VERSIONS = {entry["library"]: entry["version"] for entry in RECORD["libraries"] if entry["device"] == "cpu"}
-COPIED = [answer for answer in ON_A_CPU if "_losses." in answer["function"]]
 CALLS = [answer for answer in ON_A_CPU if answer["question"].startswith("call: ")]
 
 
@@ -102,63 +99,6 @@ def test_the_folders_of_a_message_are_left_out(before):
     assert libraries.without_folders(f"{before}/home/reader/lib64/loss.py:7: 1/2 of https://book.org/a/b") == (
         f"{before}loss.py:7: 1/2 of https://book.org/a/b"
     )
-
-
-@pytest.mark.parametrize("path", sorted(Path(recipes.__file__).parent.glob("*_losses.py")), ids=lambda path: path.stem)
-def test_losses_to_copy_have_at_most_six_lines(path):
-    functions = [node for node in ast.parse(path.read_text(encoding="utf8")).body if isinstance(node, ast.FunctionDef)]
-    assert [function.name for function in functions] == [
-        "sigmoid_cross_entropy",
-        "sparse_softmax_cross_entropy",
-        "softmax_cross_entropy",
-    ]
-    for function in functions:
-        _, first, *_ = function.body  # after the docstring
-        assert function.end_lineno - first.lineno < 6 + 1, function.name
-
-
-def allowed_error(answer):
-    """Return the relative error that a loss to copy may have.
-
-    8 eps are for the exponentials, logarithms and products. A sum of C exponentials, in an order that is the library's,
-    loses up to C - 1 roundings of eps / 2.
-    """
-    [row, *_] = QUESTIONS[answer["question"]]["inputs"]
-    classes = 1 if isinstance(row, str) else sum(int(entry.split(" × ")[0]) if " × " in entry else 1 for entry in row)
-    return (8 + (classes - 1) / 2) * EPS[of_type(answer)]
-
-
-@pytest.mark.parametrize("how", ["eager", "jit", ""])
-def test_losses_to_copy_and_their_gradients_are_exact(how):
-    asked = [
-        answer
-        for answer in COPIED
-        if answer["how"] == how
-        and QUESTIONS[answer["question"]]["exact"]
-        and QUESTIONS[answer["question"]]["asks"] in ("losses", "slope", "label's slope")
-        and QUESTIONS[answer["question"]]["type"] in ("float32", "float64")  # others are to be cast first
-    ]
-    assert len(asked) >= (100 if how else 10)
-    wrong = [
-        answer
-        for answer in asked
-        if not agree(QUESTIONS[answer["question"]]["exact"], answer["result"], allowed_error(answer))
-    ]
-    assert not wrong
-
-
-def test_losses_to_copy_are_asked_eagerly_and_compiled_in_each_library():
-    ways = {(answer["function"].partition(".")[0], answer["how"]) for answer in COPIED}
-    assert ways >= {(f"{name}_losses", how) for name in ("tensorflow", "torch", "jax", "keras") for how in ("eager", "jit")}
-
-
-def test_losses_to_copy_train_on_three_backends_as_exact_ones_do():
-    trained = [answer for answer in COPIED if answer["question"].startswith("trained")]
-    for backend in ("tensorflow", "jax", "torch"):
-        asked = {answer["function"] for answer in trained if answer["library"] == f"keras/{backend}"}
-        assert len(asked) == 4  # two losses for Keras, and two for its backend
-    for answer in trained:
-        assert agree(QUESTIONS[answer["question"]]["exact"], answer["result"], 1e-5), answer
 
 
 def test_every_recommended_call_is_recorded():
