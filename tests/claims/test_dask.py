@@ -36,7 +36,9 @@ def assert_right(losses, hidden, embedding):
 
 
 @pytest.mark.parametrize("chunks", [(300,), (100, 200), (1, 299), (7, 93, 200)])
-@pytest.mark.parametrize("shards", [(6000,), (3000, 3000), (2000, 17, 3983), (1, 5999), (1999, 1999, 1999, 3), (857,) * 7 + (1,)])
+@pytest.mark.parametrize(
+    "shards", [(6000,), (3000, 3000), (2000, 17, 3983), (1, 5999), (1999, 1999, 1999, 3), (857,) * 7 + (1,)]
+)
 def test_any_number_and_size_of_chunks_and_shards_is_right(chunks, shards):
     hidden, embedding, losses = plan(chunks, shards)
     with dask.config.set(scheduler="synchronous"):
