@@ -17,8 +17,7 @@ def blocked_cross_entropy(hidden, embedding, labels, ignore_label=-100, width=20
     blocks = -(-classes // width)
     wide = tf.float64 if hidden.dtype == tf.float64 else tf.float32
     flat = tf.cast(tf.reshape(labels, [-1]), tf.int64)
-    is_class = tf.cast(tf.where((flat >= 0) & (flat < classes), 1.0, float("nan")), wide)
-    counts = tf.where(flat == ignore_label, tf.zeros([], wide), is_class)
+    counts = counts_of(flat, classes, ignore_label, wide)
 
     @tf.custom_gradient
     def losses(hidden, embedding):
@@ -32,14 +31,21 @@ def blocked_cross_entropy(hidden, embedding, labels, ignore_label=-100, width=20
 
         def backward(upstream):
             scale = upstream * counts / (others + tf.exp(gap))
-            by_hidden, by_rows = gradients(block, blocks, scale, m, others, hidden, embedding.dtype)
-            end = width * (blocks - 1)  # the last block begins with rows that the one before has
-            return by_hidden, tf.concat([by_rows[:end], by_rows[end - classes :]], axis=0) if classes % width else by_rows
+            pieces = tf.TensorArray(embedding.dtype, blocks)
+            by_hidden, pieces = gradients(block, scale, m, others, hidden, pieces)
+            return by_hidden, joined(pieces, blocks, classes, width)
 
         return (tf.math.log1p(tf.math.expm1(gap) + others) - gap) * counts, backward
 
-    wide_hidden = tf.cast(tf.reshape(hidden, [-1, size]), wide)
-    return tf.reshape(losses(wide_hidden, tf.convert_to_tensor(embedding)), tf.shape(labels))
+    hidden = tf.cast(tf.reshape(hidden, [-1, size]), wide)
+    each = losses(hidden, tf.convert_to_tensor(embedding))
+    return tf.reshape(each, tf.shape(labels))
+
+
+def counts_of(labels, classes, ignore_label, dtype):
+    """Return 1 for a class, 0 for padding and nan for any other label."""
+    is_class = tf.where((labels >= 0) & (labels < classes), 1.0, float("nan"))
+    return tf.cast(tf.where(labels == ignore_label, 0.0, is_class), dtype)
 
 
 def logits_of_block(hidden, embedding, labels, number, width):
@@ -69,15 +75,20 @@ def three_numbers(block, blocks, hidden):
     return tf.while_loop(lambda number, *_: number < blocks, step, state, parallel_iterations=1)[1:]
 
 
-def gradients(block, blocks, scale, m, others, hidden, dtype):
-    """Return the gradients by hidden states and embedding, from blocks that are made again."""
+def gradients(block, scale, m, others, hidden, pieces):
+    """Return the gradient by the hidden states, and that by each block's rows, from blocks that are made again."""
 
     def step(number, by_hidden, pieces):
         rows, x, is_label = block(number)
         slopes = tf.where(is_label, -others[:, None], tf.exp(x - m[:, None])) * scale[:, None]
-        by_rows = tf.cast(tf.matmul(slopes, hidden, transpose_a=True), dtype)
+        by_rows = tf.cast(tf.matmul(slopes, hidden, transpose_a=True), pieces.dtype)
         return number + 1, by_hidden + slopes @ rows, pieces.write(number, by_rows)
 
-    state = [0, tf.zeros_like(hidden), tf.TensorArray(dtype, blocks)]
-    _, by_hidden, pieces = tf.while_loop(lambda number, *_: number < blocks, step, state, parallel_iterations=1)
-    return by_hidden, pieces.concat()
+    blocks, state = pieces.size(), [0, tf.zeros_like(hidden), pieces]
+    return tf.while_loop(lambda number, *_: number < blocks, step, state, parallel_iterations=1)[1:]
+
+
+def joined(pieces, blocks, classes, width):
+    """Return the gradient by the embedding; the last block begins with rows that the one before has."""
+    by_rows, end = pieces.concat(), width * (blocks - 1)
+    return tf.concat([by_rows[:end], by_rows[end - classes :]], axis=0) if classes % width else by_rows
