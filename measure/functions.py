@@ -425,20 +425,35 @@ def guides_hooks(labels: Any, inputs: Any) -> Any:
 
 def fused_losses() -> list[Function]:
     """Return PyTorch's ways from labels, hidden states and an embedding to a mean loss."""
+    import torch
     from torch.nn import LinearCrossEntropyOptions
     from torch.nn.functional import cross_entropy, linear_cross_entropy
 
-    def fused(shown: str, **options: Any) -> Function:
+    def fused(shown: str, prepare: Callable = lambda h, w: (h, w), **options: Any) -> Function:
         options = LinearCrossEntropyOptions(**options) if shown else None
         name = f"linear_cross_entropy, {shown}" if shown else "linear_cross_entropy"
-        return Function(name, "hidden", mean=lambda y, h, w: linear_cross_entropy(h, w, y, options=options))
+        return Function(name, "hidden", mean=lambda y, h, w: linear_cross_entropy(*prepare(h, w), y, options=options))
+
+    def added_in_float32(size: int) -> Function:
+        options = LinearCrossEntropyOptions(batch_chunk_size=size)
+        name = f"linear_cross_entropy, batch_chunk_size={size}, reduction='none', mean in float32"
+        one_by_one = partial(linear_cross_entropy, options=options, reduction="none")
+        return Function(name, "hidden", mean=lambda y, h, w: one_by_one(h, w, y).float().mean())
+
+    def under_autocast(y: Any, h: Any, w: Any) -> Any:
+        with torch.autocast(h.device.type, torch.bfloat16):
+            return linear_cross_entropy(h, w.float(), y, options=LinearCrossEntropyOptions())
 
     return [
         Function("cross_entropy(h @ w.T)", "hidden", mean=lambda y, h, w: cross_entropy(h @ w.T, y)),
+        Function("cross_entropy((h @ w.T).float())", "hidden", mean=lambda y, h, w: cross_entropy((h @ w.T).float(), y)),
         fused(""),
         fused("chunks as PyTorch chooses"),
+        Function("linear_cross_entropy, chunks as PyTorch chooses, under autocast", "hidden", mean=under_autocast),
         *(fused(f"batch_chunk_size={size}", batch_chunk_size=size) for size in (1024, 256, 64, 16, 4)),
+        *(added_in_float32(size) for size in (1024, 4)),
         fused("batch_chunk_size=4, acc_policy='accurate'", batch_chunk_size=4, acc_policy="accurate"),
+        fused("batch_chunk_size=4, float32 copies", lambda h, w: (h.float(), w.float()), batch_chunk_size=4),
     ]
 
 

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.precision import FORMATS
+from helpers import records
+from helpers.binary import sigmoid_cross_entropy_with_logits
+from helpers.categorical import softmax, sparse_softmax_cross_entropy_with_logits
+from helpers.precision import EXACT, FORMATS
 
 BFLOAT16 = ml_dtypes.bfloat16
 TYPES = {"float16": np.float16, "bfloat16": BFLOAT16, "float32": np.float32}
@@ -183,3 +186,70 @@ def test_an_overflowed_logit_halves_the_loss_scale_at_every_step(policy, dtype, 
     assert model.optimizer.iterations.numpy() == steps
     assert model.optimizer.dynamic_scale.numpy() == 2.0 ** (15 - 5 + steps)
     assert np.isnan(history).all() == (steps == 0)
+
+
+# --- one token, two engines -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """Return float64 logits of 256 tokens, and tokens drawn from their softmax."""
+    rng = np.random.default_rng(1)
+    hidden, head = rng.standard_normal((256, 64)).astype(BFLOAT16), (0.5 * rng.standard_normal((8192, 64))).astype(BFLOAT16)
+    logits = hidden.astype(float) @ head.astype(float).T
+    return logits, (logits + rng.gumbel(size=logits.shape)).argmax(axis=-1)
+
+
+def log_probabilities(tokens, logits):
+    return -sparse_softmax_cross_entropy_with_logits(tokens, logits)
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_ratio_of_two_engines_is_bounded_by_the_rounding_of_the_logits(engines, name):
+    logits, tokens = engines
+    rounded = logits.astype(TYPES[name]).astype(float)
+    delta = log_probabilities(tokens, rounded) - log_probabilities(tokens, logits)
+    # the loss is a difference of two logits' averages, so it moves by no more than twice the largest rounding error
+    off = np.abs(rounded - logits).max(axis=-1)
+    assert np.all(np.abs(delta) <= 2 * off + 1e-14)
+    estimate = np.mean(np.expm1(delta) - delta)
+    assert estimate > 0
+    # half of the variance of delta, to first order
+    assert estimate == pytest.approx(np.mean(delta**2) / 2, rel=0.1)
+
+
+def test_float16_logits_are_eight_times_closer_than_bfloat16_ones(engines):
+    logits, tokens = engines
+    spread = {}
+    for name in ("float16", "bfloat16"):
+        rounded = logits.astype(TYPES[name]).astype(float)
+        spread[name] = (log_probabilities(tokens, rounded) - log_probabilities(tokens, logits)).std()
+    # three bits; a standard deviation from 256 numbers is off by 1 / sqrt(512) of itself, five of these on each side
+    assert spread["bfloat16"] / spread["float16"] == pytest.approx(8, rel=0.5)
+
+
+def test_renormalized_log_probabilities_differ_by_the_mass_that_was_kept(engines):
+    logits, _ = engines
+    probabilities = softmax(logits)
+    allowed = probabilities >= np.quantile(probabilities, 0.99, axis=-1, keepdims=True)
+    tokens = np.where(allowed, logits, -np.inf).argmax(axis=-1)
+    ratio = np.exp(log_probabilities(tokens, logits) - log_probabilities(tokens, np.where(allowed, logits, -np.inf)))
+    np.testing.assert_allclose(ratio, (probabilities * allowed).sum(axis=-1), rtol=1e-12)
+
+
+def test_preference_losses_are_the_sigmoid_loss_of_the_label_1():
+    margin = np.float32([-200, -1, 0, 1, 20, 80])  # the last loss is still a normal number
+    exact = [float(EXACT.log1p(EXACT.exp(-EXACT.mpf(float(x))))) for x in margin]
+    np.testing.assert_allclose(sigmoid_cross_entropy_with_logits(np.ones(6, np.float32), margin), exact, rtol=4 * 2**-23)
+    with np.errstate(all="ignore"):
+        by_steps = -np.log(1 / (1 + np.exp(-margin)))
+    assert by_steps[0] == np.inf  # exact 200
+    assert by_steps[4] == 0  # exact 2.06e-9
+
+
+def test_pytorch_s_chunked_loss_is_bfloat16_under_autocast_too():
+    name = "linear_cross_entropy, chunks as PyTorch chooses"
+    for shown in (name, f"{name}, under autocast"):
+        loss, *_, exact = map(float, records.answer("chunked-bfloat16", "torch", shown)["result"])
+        assert loss == 10.75 == float(BFLOAT16(loss))
+        assert exact > 11.8
