@@ -174,7 +174,7 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
     ``JS(p, q) = KL(p || m) / 2 + KL(q || m) / 2`` with ``m = (p + q) / 2``
 
     With ``s = (q_j - p_j) / (p_j + q_j)`` a term is ``m_j ((1 + s) log(1 + s) + (1 - s) log(1 - s)) / 2``, in which the
-    first-order parts have canceled on paper: it is ``m_j / 2`` times ``s^2 + s^4/6 + s^6/15 + ...``, and no part is negative.
+    first-order parts have canceled on paper: it is ``m_j / 2`` times ``s^2 + s^4/6 + s^6/15 + ...``.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
     -------
     ndarray
         The divergences in nats, of the arguments' type and of their shape without the last axis, never negative; the square
-        root is a metric. In the tests' samples float64 is within 4 eps of the exact sum where that is a normal number.
+        root is a metric. In the tests' samples float64 is within 8 eps of the exact sum where that is a normal number.
 
     Raises
     ------
@@ -336,12 +336,12 @@ def kl_from_logits(logits_p: ArrayLike, logits_q: ArrayLike) -> Floats:
     >>> teacher = np.array([3.0, 1.0, 0.0])
     >>> for h in (1e-3, 1e-6, 1e-9, 1e-12):  # the student's first logit is off by h
     ...     print(f"{kl_from_logits(teacher, teacher + [h, 0, 0]) / ((teacher[0] + h) - teacher[0])**2:.10f}")
-    0.0656624389
-    0.0656786040
-    0.0656786202
-    0.0656786203
+    0.0658874868
+    0.0659025752
+    0.0659025903
+    0.0659025903
     >>> print(kl_from_logits([[1, 2, -np.inf], [1, 2, 3]], [[1, 2, 3], [1001, 1002, 1003]]))
-    [1.09861229 0.        ]
+    [1.09434428 0.        ]
 
     References
     ----------
