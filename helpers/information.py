@@ -288,7 +288,7 @@ def entropy_from_logits(logits: ArrayLike) -> Floats:
 
     References
     ----------
-    The book derives this form in the chapter *Small divergences*.
+    The book derives this form in the chapter *KL divergence with all its digits*.
     """
     dtype, x = _logits(logits=logits)
     with np.errstate(all="ignore"):
@@ -345,7 +345,7 @@ def kl_from_logits(logits_p: ArrayLike, logits_q: ArrayLike) -> Floats:
 
     References
     ----------
-    The book derives this form in the chapter *Small divergences*.
+    The book derives this form in the chapter *KL divergence with all its digits*.
     """
     dtype, x, y = _logits(logits_p=logits_p, logits_q=logits_q)
     with np.errstate(all="ignore"):
