@@ -342,7 +342,7 @@ def exact_entropy_from_logits(x):
 
 
 def depth(classes):
-    """Return the largest number of additions of a term when NumPy adds up a row of fewer than 128 classes, eight by eight."""
+    """Return the largest number of additions of a term when NumPy adds up fewer than 128 classes, eight by eight."""
     return max(classes - 1, 0) if classes < 8 else classes // 8 - 1 + 3 + classes % 8
 
 
