@@ -74,8 +74,11 @@ def copied(module: str, trains: bool = False) -> list[Function]:
     functions = [Function(name, form, loss, loss=kept(loss), main=True) for form, (name, loss) in named.items()]
     (_, sparse), (name, of_rows) = named["index"], named["one-hot"]
     ignoring = f"{module}.sparse_softmax_cross_entropy(ignore=-100)"
+    divergence = module.replace("losses", "divergence")
+    kl = importlib.import_module(f"helpers.recipes.{divergence}").kl_from_logits
     return [
         *functions,
+        Function(f"{divergence}.kl_from_logits", "divergence of logits", kl, main=True),
         Function(ignoring, "ignoring", sparse, loss=kept(sparse), mark=-100, main=True),
         Function(f"{name}, integer rows", "integer rows", of_rows, main=True),
     ]
@@ -100,6 +103,28 @@ def recommended(library: str) -> list[Function]:
         )
 
     return [function(task, entry.calls[library]) for task, entry in calls.TASKS.items() if library in entry.calls]
+
+
+def divergence(name: str, given: Callable, of_logits: Callable) -> list[Function]:
+    """Return a divergence of probabilities, the same to be differentiated by p, and the one that takes logits."""
+    return [
+        Function(name, "divergence", given),
+        Function(f"{name}, by p", "divergence by p", lambda q, p: given(p, q)),
+        Function(f"{name} of softmaxes", "divergence of logits", of_logits),
+        Function(f"mean of {name}", "mean divergence", mean=lambda x, y: of_logits(x, y).mean()),
+    ]
+
+
+def typed(softmax: Callable, log_softmax: Callable) -> list[Function]:
+    """Return what readers type: a divergence and an entropy from the softmax and its logarithm."""
+
+    def divergence(x: Any, y: Any) -> Any:
+        return (softmax(x) * (log_softmax(x) - log_softmax(y))).sum(-1)
+
+    return [
+        Function("sum of p (log p - log q)", "divergence of logits", divergence),
+        Function("-sum of p log p", "entropy of logits", lambda _, x: -(softmax(x) * log_softmax(x)).sum(-1)),
+    ]
 
 
 # --- frameworks ----------------------------------------------------------------------------------
@@ -253,6 +278,16 @@ def tensorflow_library() -> Library:
         version_1("softmax_cross_entropy", "one-hot"),
         version_1("sparse_softmax_cross_entropy", "weighted", weights=WEIGHTS),
         by_hand(tf.maximum, tf.abs, tf.exp, tf.math.log1p),
+        Function(
+            "sum of p (log p - log q)",
+            "divergence of logits",
+            lambda x, y: tf.reduce_sum(tf.nn.softmax(x) * (tf.nn.log_softmax(x) - tf.nn.log_softmax(y)), -1),
+        ),
+        Function(
+            "-sum of p log p",
+            "entropy of logits",
+            lambda _, x: -tf.reduce_sum(tf.nn.softmax(x) * tf.nn.log_softmax(x), -1),
+        ),
         *copied("tensorflow_losses"),
         *recommended("tensorflow"),
     ]
@@ -266,6 +301,14 @@ def loss_class(losses: Any, shown: str, none: str | None, name: str, form: str, 
     if name.startswith("Binary"):  # it takes the mean of the last axis, so the losses come one by one from a column
         losses_of = lambda labels, inputs: one_by_one(labels[:, None], inputs[:, None])  # noqa: E731
     return Function(called(f"{shown}.{name}", options), form, losses_of, mean, mean)
+
+
+def keras_divergences(shown: str, losses: Any, softmax: Callable) -> list[Function]:
+    """Return the divergence of Keras 2 or 3, whose class has the mean."""
+    each, mean = losses.kl_divergence, losses.KLDivergence()
+    functions = divergence(f"{shown}.kl_divergence", each, lambda x, y: each(softmax(x), softmax(y)))
+    of_class = Function(f"{shown}.KLDivergence", "mean divergence", mean=lambda x, y: mean(softmax(x), softmax(y)))
+    return [*functions[:3], of_class]
 
 
 def tf_keras_library() -> Library:
@@ -282,6 +325,7 @@ def tf_keras_library() -> Library:
         of_class("CategoricalCrossentropy", "one-hot, probabilities"),
         of_class("SparseCategoricalCrossentropy", "ignoring", from_logits=True, ignore_class=-1)._replace(mark=-1),
         of_class("BinaryFocalCrossentropy", "focal", from_logits=True),
+        *keras_divergences("tf_keras.losses", tf_keras.losses, importlib.import_module("tensorflow").nn.softmax),
     ]
     return Library(tf_keras.__version__, tensorflow_framework(), functions)
 
@@ -322,6 +366,7 @@ def keras_library(backend: str) -> Library:
         weighted("BinaryCrossentropy", "weighted sigmoid"),
         smoothed._replace(losses=lambda labels, x: of_rows(ops.one_hot(labels, x.shape[-1]), x), mean=None),
         of_class("BinaryFocalCrossentropy", "focal", from_logits=True),
+        *keras_divergences("keras.losses", losses, ops.softmax),
         *copied("keras_losses", trains=True),
         *recommended("keras"),
     ]
@@ -388,6 +433,7 @@ def torch_library() -> Library:
         Function("cross_entropy of masked_fill(mask, -1e4)", "half a mask", masked_by(-1e4)),
         Function("x.exp().clamp(max=10)", "clamped", lambda labels, x: x.exp().clamp(max=10)),
         Function("the guide's hooks", "hooks", mean=guides_hooks),
+        *torch_divergences(),
         *copied("torch_losses"),
         *recommended("torch"),
         *fused_losses(),
@@ -421,6 +467,44 @@ def guides_hooks(labels: Any, inputs: Any) -> Any:
         finally:
             torch.autograd.set_detect_anomaly(False)
     return torch.tensor(found)
+
+
+def torch_divergences() -> list[Function]:
+    """Return PyTorch's divergences and entropy, with each reduction of the mean, and two mistakes."""
+    from torch.distributions import Categorical, kl_divergence
+    from torch.nn.functional import kl_div, log_softmax, softmax
+
+    softmax, log_softmax = partial(softmax, dim=-1), partial(log_softmax, dim=-1)
+
+    def kl(p: Any, log_q: Any) -> Any:
+        return kl_div(log_q, p, reduction="none").sum(-1)
+
+    def mean(shown: str, of_rows: Callable) -> Function:
+        return Function(f"torch.nn.functional.kl_div({shown})", "mean divergence", mean=of_rows)
+
+    def of_logs(x: Any, y: Any) -> Any:
+        return kl_div(log_softmax(y), log_softmax(x), reduction="none", log_target=True).sum(-1)
+
+    functions = divergence(
+        "torch.nn.functional.kl_div", lambda p, q: kl(p, q.log()), lambda x, y: kl(softmax(x), log_softmax(y))
+    )
+    return [
+        *functions[:3],
+        mean("reduction='mean'", lambda x, y: kl_div(log_softmax(y), softmax(x))),
+        mean("reduction='batchmean'", lambda x, y: kl_div(log_softmax(y), softmax(x), reduction="batchmean")),
+        mean("arguments exchanged", lambda x, y: kl(softmax(y), log_softmax(x)).mean()),
+        mean("q in place of log q", lambda x, y: kl(softmax(x), softmax(y)).mean()),
+        Function("torch.nn.functional.kl_div(log_target=True)", "divergence of logits", of_logs),
+        Function(
+            "torch.distributions.kl_divergence",
+            "divergence of logits",
+            lambda x, y: kl_divergence(Categorical(logits=x), Categorical(logits=y)),
+        ),
+        Function(
+            "torch.distributions.Categorical.entropy", "entropy of logits", lambda _, x: Categorical(logits=x).entropy()
+        ),
+        *typed(softmax, log_softmax),
+    ]
 
 
 def fused_losses() -> list[Function]:
@@ -457,6 +541,15 @@ def fused_losses() -> list[Function]:
     ]
 
 
+def of_elements(name: str, terms: Callable, softmax: Callable) -> list[Function]:
+    """Return the sum of a function of SciPy's that gives the terms of a divergence."""
+
+    def total(p: Any, q: Any) -> Any:
+        return terms(p, q).sum(-1)
+
+    return divergence(f"{name}, summed", total, lambda x, y: total(softmax(x, -1), softmax(y, -1)))
+
+
 def jax_library() -> Library:
     """Return what JAX itself has, with the signs that make a loss of it."""
     import jax
@@ -475,6 +568,9 @@ def jax_library() -> Library:
         Function("jax.nn.logsumexp - logit", "index", lambda y, x: logsumexp(x, axis=-1) - pick(x, y)),
         Function("-jax.nn.log_softmax, rows of labels", "one-hot", lambda z, x: -(z * log_softmax(x)).sum(axis=-1)),
         by_hand(jnp.maximum, jnp.abs, jnp.exp, jnp.log1p),
+        *of_elements("jax.scipy.special.rel_entr", jax.scipy.special.rel_entr, jax.nn.softmax),
+        *of_elements("jax.scipy.special.kl_div", jax.scipy.special.kl_div, jax.nn.softmax),
+        *typed(jax.nn.softmax, log_softmax),
         *copied("jax_losses"),
         *recommended("jax"),
     ]
@@ -508,6 +604,16 @@ def optax_library() -> Library:
         swapped("poly_loss_cross_entropy", "one-hot", epsilon=0),
         Function("optax.losses.softmax_cross_entropy_with_integer_labels(where=labels >= 0)", "ignoring", ignoring, mark=-1),
         Function("optax.losses.softmax_cross_entropy of optax.smooth_labels", "smoothed", smoothed),
+        *divergence(
+            "optax.losses.kl_divergence",
+            lambda p, q: losses.kl_divergence(jax.numpy.log(q), p),
+            lambda x, y: losses.kl_divergence(jax.nn.log_softmax(y), jax.nn.softmax(x)),
+        ),
+        Function(
+            "optax.losses.kl_divergence_with_log_targets",
+            "divergence of logits",
+            lambda x, y: losses.kl_divergence_with_log_targets(jax.nn.log_softmax(y), jax.nn.log_softmax(x)),
+        ),
         *recommended("optax"),
     ]
     return Library(f"{__version__} on {jax.__version__}", jax_framework(), functions)
@@ -516,7 +622,9 @@ def optax_library() -> Library:
 def scipy_library() -> Library:
     """Return SciPy's logarithms, with the signs that make a loss of them."""
     import scipy
-    from scipy.special import log_expit, log_softmax, logsumexp
+    from scipy.spatial.distance import jensenshannon
+    from scipy.special import kl_div, log_expit, log_softmax, logsumexp, rel_entr, softmax
+    from scipy.stats import entropy
 
     def pick(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return np.take_along_axis(values, labels[:, np.newaxis], axis=-1)[:, 0]
@@ -526,6 +634,15 @@ def scipy_library() -> Library:
         Function("-scipy.special.log_softmax", "index", lambda y, x: -pick(log_softmax(x, axis=-1), y)),
         Function("scipy.special.logsumexp - logit", "index", lambda y, x: logsumexp(x, axis=-1) - pick(x, y)),
         Function("-scipy.special.log_softmax, rows of labels", "one-hot", lambda z, x: -(z * log_softmax(x, -1)).sum(-1)),
+        *of_elements("scipy.special.rel_entr", rel_entr, softmax),
+        *of_elements("scipy.special.kl_div", kl_div, softmax),
+        *divergence(
+            "scipy.stats.entropy",
+            lambda p, q: entropy(p, q, axis=-1),
+            lambda x, y: entropy(softmax(x, -1), softmax(y, -1), axis=-1),
+        ),
+        Function("scipy.spatial.distance.jensenshannon", "jensen-shannon distance", partial(jensenshannon, axis=-1)),
+        Function("scipy.stats.entropy of the softmax", "entropy of logits", lambda _, x: entropy(softmax(x, -1), axis=-1)),
         *recommended("scipy"),
     ]
     return Library(scipy.__version__, numpy_framework(), functions)
@@ -555,7 +672,7 @@ def sklearn_library() -> Library:
 
 def helpers_library() -> Library:
     """Return the book's own losses."""
-    from helpers import binary, categorical
+    from helpers import binary, categorical, information
 
     def helper(module: Any, name: str, form: str, **options: Any) -> Function:
         return Function(called(f"{module.__name__}.{name}", options), form, partial(getattr(module, name), **options))
@@ -570,6 +687,20 @@ def helpers_library() -> Library:
         helper(categorical, "softmax_cross_entropy_with_logits", "one-hot"),
         helper(categorical, "sparse_categorical_crossentropy", "index, probabilities"),
         helper(categorical, "categorical_crossentropy", "one-hot, probabilities"),
+        helper(information, "kl_from_logits", "divergence of logits"),
+        *divergence(
+            "helpers.information.kl_divergence",
+            information.kl_divergence,
+            lambda x, y: information.kl_divergence(categorical.softmax(x), categorical.softmax(y)),
+        )[::2],
+        Function(
+            "sqrt of helpers.information.jensen_shannon",
+            "jensen-shannon distance",
+            lambda p, q: np.sqrt(information.jensen_shannon(p, q)),
+        ),
+        Function(
+            "helpers.information.entropy_from_logits", "entropy of logits", lambda _, x: information.entropy_from_logits(x)
+        ),
     ]
     return Library(f"on NumPy {np.__version__}", numpy_framework(), functions)
 

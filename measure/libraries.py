@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from helpers import records
+from helpers.information import kl_from_logits
 from measure.functions import LIBRARIES, TOGETHER, Framework, Function
 from measure.machine import machine, peak_bytes_alive
 from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem, sequences
@@ -43,6 +44,7 @@ from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Ques
 ROOT = Path(__file__).parents[1]
 EPS = 2.0**-23
 CLASS_COUNTS = [round(10 ** (1 + k / 2)) for k in range(11)]
+DISTANCES = 10 ** np.linspace(-6, 0, 13)
 BINS = np.float32(10 ** np.sort(np.random.default_rng(0).uniform(-1, 2, (40, 64)).ravel())).reshape(40, 64)
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # as in the Makefile
@@ -67,6 +69,7 @@ def takes(question: Question, function: Function, framework: Framework) -> bool:
         "trained in 16 bits": function.loss or (framework.trained and function.losses),
         "error over logit": function.losses,
         "error over classes": function.losses,
+        "error over distance": function.losses,
         "chunked": function.mean,
         "speed": function.main and framework.gradient,
         "memory": function.main and framework.gradient,
@@ -154,6 +157,21 @@ def error_over_classes(function: Function, framework: Framework, how: str) -> It
         given = (framework.tensor(array, "float32") for array in arrays(question, function.form))
         exact = np.log1p((classes - 1) * np.exp(-LEAD))
         yield from errors(call("losses", function, framework, how)(*given), exact, framework)
+
+
+def error_over_distance(function: Function, framework: Framework, how: str) -> Iterator[float]:
+    """Yield the median divergence of 200 pairs of rows at each distance, the median relative error, and the share below 0.
+
+    The rows are float32 logits of 10 classes, 2 N(0, 1) for p and a distance times N(0, 1) more for q.
+    """
+    rng = np.random.default_rng(0)
+    p, step = 2 * rng.normal(size=(200, 10)), rng.normal(size=(200, 10))
+    for distance in DISTANCES:
+        rows = [np.float32(p), np.float32(p + distance * step)]
+        exact = kl_from_logits(*(row.astype(float) for row in rows))
+        given = (framework.tensor(row, "float32") for row in rows)
+        computed = framework.array(call("losses", function, framework, how)(*given))[0].astype(float)
+        yield from (np.median(exact), np.median(abs(computed / exact - 1)), np.mean(computed < 0))
 
 
 def chunked(function: Function, framework: Framework, how: str) -> list[float]:
@@ -254,6 +272,7 @@ MEASUREMENTS = {
     "trained in 16 bits": partial(trained_on_sequences, policy="mixed_bfloat16"),
     "error over logit": error_over_logit,
     "error over classes": error_over_classes,
+    "error over distance": error_over_distance,
     "chunked": chunked,
     "speed": speed,
     "memory": memory,

@@ -25,7 +25,8 @@ SMOOTHING = 0.1
 
 # The parts that a run may be asked for, by what the questions ask.
 QUICK = ("losses", "mean", "slope", "label's slope", "mean's slope", "as given", "call")
-SLOW = ("trained", "trained on sequences", "trained in 16 bits", "error over logit", "error over classes", "chunked")
+SLOW = ("trained", "trained on sequences", "trained in 16 bits", "error over logit", "error over classes")
+SLOW += ("error over distance", "chunked")
 PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed", "memory")}
 
 
@@ -125,6 +126,55 @@ def exact_call(question: "Question") -> list:
     )
 
 
+# Of a divergence the labels are the rows of p, and the inputs those of q: as logits, or as probabilities. A function of the
+# form "divergence by p" takes q first, so that it is differentiated by p.
+KL, KL_GIVEN, KL_BY_P, KL_MEAN = ("divergence of logits",), ("divergence",), ("divergence by p",), ("mean divergence",)
+JENSEN_SHANNON, ENTROPY = ("jensen-shannon distance",), ("entropy of logits",)
+
+
+def exact_divergences(question: "Question") -> list:
+    """Return the exact divergences, their mean or their slopes by the second argument; 0 log 0 is 0.
+
+    400 bits are many more than what cancels; what is left of them where the rows are equal is set to 0. An entropy has no
+    labels.
+    """
+    mp = context()
+    [form] = question.forms
+    answers = []
+
+    def divergence(p: list, q: list) -> Any:
+        return mp.fsum(a * mp.log(a / b) if b else mp.inf for a, b in zip(p, q, strict=True) if a)
+
+    def distribution(row: np.ndarray) -> list:
+        numbers = [mp.mpf(float(number)) for number in row]
+        if form not in KL + KL_MEAN + ENTROPY:
+            return numbers
+        terms = [mp.exp(x) for x in numbers]
+        return [term / mp.fsum(terms) for term in terms]
+
+    labels, inputs = arrays(question, form)
+    rows = (labels if labels.size else inputs), inputs
+    for p, q in zip(*(map(distribution, array.reshape(-1, array.shape[-1])) for array in rows), strict=True):
+        pairs = list(zip(p, q, strict=True))
+        if form in ENTROPY:
+            entropy = -mp.fsum(a * mp.log(a) for a in p if a)
+            slopes = [-a * (mp.log(a) + entropy) if a else mp.zero for a in p]
+            answers += slopes if question.asks == "slope" else [entropy]
+        elif question.asks == "slope":
+            by = {
+                KL: lambda a, b: b - a,
+                KL_GIVEN: lambda a, b: -a / b,
+                KL_BY_P: lambda a, b: mp.log(b / a) + 1 if b else -mp.inf,  # q comes first
+            }[question.forms]
+            answers += [by(a, b) for a, b in pairs]
+        elif form in JENSEN_SHANNON:
+            m = [(a + b) / 2 for a, b in pairs]
+            answers.append(mp.sqrt((divergence(p, m) + divergence(q, m)) / 2))
+        else:
+            answers.append(mp.chop(divergence(p, q), 1e-100))
+    return [mp.fsum(answers) / len(answers)] if question.asks == "mean" else answers
+
+
 STEPS, RATE = 50, 0.5  # of training
 
 
@@ -213,6 +263,9 @@ _123, _CONFIDENT = _row(1, 2, 3), _row(LEAD, *[0] * (VOCABULARY - 1))
 _MASKED = (-np.inf, -np.inf, -np.inf)
 _EAGER = {"compiled": False}
 _NO_EXACT = {"exact": None}
+_DIVERGENCE = {"exact": exact_divergences}
+_NEAR = _row(0, 2, 1), _row(0, 1.9999, 1.0001)
+_TEACHER, _STUDENT = [(2, 1, 0), (-1, 0, 4)], [(1, 2, -1), (0.5, -0.5, 3)]
 QUESTIONS = [
     # binary, from logits
     Question("overflow", SIGMOID, [0], [-810], "the naive form overflows", **_EAGER),
@@ -301,6 +354,55 @@ QUESTIONS = [
         "clamped-slope", ("clamped",), [0], [100], "exp overflows before it is clamped", "slope", **_NO_EXACT, **_EAGER
     ),
     Question("hooks", ("hooks",), [0], [0], "does the guide's hook name the module?", "mean", **_NO_EXACT, **_EAGER),
+    # divergences
+    Question("kl-near", KL, *_NEAR, "first-order terms cancel", **_DIVERGENCE),
+    Question("kl-near-slope", KL, *_NEAR, "q - p cancels", "slope", **_DIVERGENCE),
+    Question("kl-near-float64", KL, _row(0, 2, 1), _row(0, 2 - 1e-9, 1 + 1e-9), "the same", dtype="float64", **_DIVERGENCE),
+    Question("kl-equal", KL, _row(1, 2, 3), _row(1, 2, 3), "rows that are equal", **_DIVERGENCE),
+    Question("kl-offset", KL, _row(1, 2, 3), _row(1001, 1002, 1003), "equal but for an offset", **_DIVERGENCE),
+    Question("kl-far", KL, _row(100, 0, 0), _row(0, 0, 100), "rows that share nothing", **_DIVERGENCE),
+    Question("kl-tail", KL, _row(0, -80), _row(0, -40), "q gives more to a tiny p", **_DIVERGENCE),
+    Question("kl-masked", KL, _row(1, 2, -np.inf), _row(2, 2, -np.inf), "-inf minus -inf is nan", **_DIVERGENCE),
+    Question("kl-masked-slope", KL, _row(1, 2, -np.inf), _row(2, 2, -np.inf), "and its slope", "slope", **_DIVERGENCE),
+    Question("kl-masked-by-p", KL, _row(1, 2, -np.inf), _row(1, 2, 3), "p excludes a class", **_DIVERGENCE),
+    Question("kl-masked-by-q", KL, _row(1, 2, 3), _row(1, 2, -np.inf), "infinity is right", **_DIVERGENCE),
+    Question("kl-zero-p", KL_GIVEN, _row(0, 0.25, 0.75), _row(0.25, 0.25, 0.5), "0 log 0 is 0", **_DIVERGENCE, **_EAGER),
+    Question("kl-zero-q", KL_GIVEN, _row(0.5, 0.5), _row(0, 1), "infinity is right", **_DIVERGENCE, **_EAGER),
+    Question("kl-zero-both", KL_GIVEN, _row(0, 0.25, 0.75), _row(0, 0.5, 0.5), "0 log (0 / 0)", **_DIVERGENCE, **_EAGER),
+    Question(
+        "kl-zero-p-slope", KL_GIVEN, _row(0, 0.25, 0.75), _row(0.25, 0.25, 0.5), "by q", "slope", **_DIVERGENCE, **_EAGER
+    ),
+    Question(
+        "kl-zero-p-slope-by-p", KL_BY_P, _row(0.25, 0.25, 0.5), _row(0, 0.25, 0.75), "by p", "slope", **_DIVERGENCE, **_EAGER
+    ),
+    Question("kl-unnormalized", KL_GIVEN, _row(0.25, 0.75), _row(0.75, 1), "q sums to 1.75", **_NO_EXACT, **_EAGER),
+    Question("kl-mean", KL_MEAN, _TEACHER, _STUDENT, "which denominator", "mean", **_DIVERGENCE, **_EAGER),
+    Question(
+        "kl-mean-time",
+        KL_MEAN,
+        [[row] * 5 for row in _TEACHER],
+        [[row] * 5 for row in _STUDENT],
+        "with a time axis of 5",
+        "mean",
+        **_DIVERGENCE,
+        **_EAGER,
+    ),
+    Question(
+        "jensen-shannon-near",
+        JENSEN_SHANNON,
+        _row(0.3, 0.7),
+        _row(0.30001, 0.69999),
+        "the root of a negative number",
+        **_DIVERGENCE,
+        **_EAGER,
+    ),
+    Question("jensen-shannon-far", JENSEN_SHANNON, _row(1, 0), _row(0, 1), "the root of log 2", **_DIVERGENCE, **_EAGER),
+    Question("entropy-confident", ENTROPY, [], _row(20, 0, 0), "log p of the likely class is 0", **_DIVERGENCE, **_EAGER),
+    Question("entropy-masked", ENTROPY, [], _row(0, 0, -np.inf), "0 times infinity is nan", **_DIVERGENCE, **_EAGER),
+    Question("entropy-masked-slope", ENTROPY, [], _row(0, 1, -np.inf), "and its slope", "slope", **_DIVERGENCE, **_EAGER),
+    Question(
+        "error-over-distance", KL, [], [], "divergence, error, share below 0", "error over distance", **_NO_EXACT, **_EAGER
+    ),
     # measurements
     Question("trained", (*SIGMOID, "trained sigmoid"), [], [], "loss before and after", "trained", exact=exact_training),
     Question("trained-classes", (*INDEX, "trained index"), [], [], "the same", "trained", exact=exact_training),

@@ -26,6 +26,8 @@ PAIRS = ELEMENTWISE | {
     "categorical": (categorical.categorical_crossentropy, "labels", "probabilities"),
     "cross_entropy": (information.cross_entropy, "p", "q"),
     "kl_divergence": (information.kl_divergence, "p", "q"),
+    "jensen_shannon": (information.jensen_shannon, "p", "q"),
+    "kl_from_logits": (information.kl_from_logits, "logits_p", "logits_q"),
     "exact sigmoid": (precision.exact_sigmoid_cross_entropy, "labels", "logits"),
     "exact softmax": (precision.exact_softmax_cross_entropy, "labels", "logits"),
     "error_in_eps": (lambda computed, exact: precision.error_in_eps(computed, exact, "float32"), "computed", "exact"),
@@ -35,6 +37,7 @@ ROWS = {
     "log_sum_exp": (categorical.log_sum_exp, "logits"),
     "softmax": (categorical.softmax, "logits"),
     "log_softmax": (categorical.log_softmax, "logits"),
+    "entropy_from_logits": (information.entropy_from_logits, "logits"),
     "sparse softmax loss": (lambda x: categorical.sparse_softmax_cross_entropy_with_logits(0, x), "logits"),
     "sparse categorical": (lambda p: categorical.sparse_categorical_crossentropy(0, p), "probabilities"),
 }
@@ -58,6 +61,7 @@ ARRAYS |= {
     "sigmoid": (binary.sigmoid, "logits"),
     "pos_weight": (lambda q: binary.weighted_cross_entropy_with_logits(1, 1, q), "pos_weight"),
     "entropy": (information.entropy, "p"),
+    "k3": (information.k3, "log_ratio"),
 }
 NUMBERS = {f"{key}, epsilon": (function, "epsilon") for key, function in EPSILONS.items()}
 NUMBERS |= {
@@ -108,7 +112,9 @@ def test_one_label_for_an_array_is_refused(function, first, second):
         function(0.0, [1.0])
 
 
-@each(("function", "name"), {key: value[:2] for key, value in PAIRS.items() if key != "error_in_eps"})
+@each(
+    ("function", "name"), {key: value[:2] for key, value in PAIRS.items() if key not in ("error_in_eps", "kl_from_logits")}
+)
 @pytest.mark.parametrize(
     ("values", "got"), [([0, 1.5], "1.5 at index (1,)"), ([-2, 1], "-2.0 at index (0,)"), ([NAN, INF], "inf at index (1,)")]
 )
@@ -136,9 +142,10 @@ HINT = "; pass logits to the function whose name ends in with_logits"
         (lambda p: categorical.sparse_categorical_crossentropy(1, p), "probabilities", HINT),
         (lambda q: information.cross_entropy(HALVES, q), "q", ""),
         (lambda q: information.kl_divergence(HALVES, q), "q", ""),
+        (lambda q: information.jensen_shannon(HALVES, q), "q", ""),
         (information.entropy, "p", ""),
     ],
-    ids=["binary", "categorical", "sparse categorical", "cross_entropy", "kl_divergence", "entropy"],
+    ids=["binary", "categorical", "sparse categorical", "cross_entropy", "kl_divergence", "jensen_shannon", "entropy"],
 )
 @pytest.mark.parametrize(("values", "got"), [([0.5, 3.0], "3.0 at index (1,)"), ([-1.0, 1.0], "-1.0 at index (0,)")])
 def test_probabilities_outside_the_unit_interval_are_refused(function, name, hint, values, got):
@@ -152,6 +159,7 @@ def test_probabilities_outside_the_unit_interval_are_refused(function, name, hin
     | {
         "softmax loss": (lambda x: categorical.softmax_cross_entropy_with_logits(x, x), "logits"),
         "categorical": (lambda p: categorical.categorical_crossentropy(p, p), "probabilities"),
+        "kl_from_logits": (lambda x: information.kl_from_logits(x, x), "logits_p"),
     },
 )
 @pytest.mark.parametrize("row", [1.0, [], np.zeros((1, 0))], ids=repr)
