@@ -2,9 +2,9 @@
 
     python -m measure.collapse [--output FILE]
 
-The task is a + b mod 47, from 80 % of the pairs; the network has two hidden layers and no biases, as that of Prieto et al.
-(arXiv 2501.04697), but is smaller. All runs of a seed start with the same weights and see the same pairs, all of them at
-every step. A run that has ended is kept in _build/collapse until the record is whole, so that an interrupted measurement
+The task is a + b mod 47 (or 31), from 80 % of the pairs; the network has two hidden layers and no biases, as that of Prieto
+et al. (arXiv 2501.04697), but is smaller. All runs of a seed start with the same weights and see the same pairs, all of them
+at every step. A run that has ended is kept in _build/collapse until the record is whole, so that an interrupted measurement
 goes on.
 
 The formulas are written out here in the type that is under test. The helpers compute float32 in float64, so they would hide
@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 from helpers import records
 from measure.machine import machine
 
-CLASSES, WIDTH, TRAINED = 47, 128, 0.8
+WIDTH, TRAINED = 128, 0.8
 RATE, BETA_1, BETA_2 = 0.002, 0.9, 0.99  # of Adam
-LENGTH = 0.03  # of a normalized step
 SCALE = 2.0**64  # of the loss, exact, so that no product of the backward pass is subnormal, which would be slow
 POINTS = 20  # of each curve, beside the first
 PARTS = Path(__file__).parents[1] / "_build" / "collapse"
@@ -43,7 +42,9 @@ class Run:
 
     slope: str  # "p - 1" or "minus the others" in NumPy; "optax" or "to copy" in JAX
     seeds: tuple[int, ...] = (0,)
+    classes: int = 47
     optimizer: str = "Adam"  # or "normalized": steps of gradient descent that have the same length
+    length: float = 0.03  # of a normalized step
     steps: int = 8000
     loss_type: str = ""  # the slopes are computed in it, and then rounded to the network's type; "" is that type
     network_type: str = "float32"
@@ -57,7 +58,10 @@ class Run:
 
 
 NORMALIZED = {"optimizer": "normalized", "steps": 4000}
+SMALL = {"optimizer": "normalized", "classes": 31, "length": 0.04, "steps": 2500}
 RUNS = {
+    "small: p - 1": Run("p - 1", FIVE, **SMALL),
+    "small: minus the others": Run("minus the others", FIVE, **SMALL),
     "normalized: p - 1": Run("p - 1", FIVE, **NORMALIZED),
     "normalized: minus the others": Run("minus the others", FIVE, **NORMALIZED),
     "normalized: p - 1, loss in float64": Run("p - 1", FIVE, **NORMALIZED, loss_type="float64"),
@@ -74,20 +78,20 @@ RUNS = {
 }
 
 
-def pairs(seed: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Return inputs and labels to train with, and to test with: a and b as one-hot rows side by side, and a + b mod 47."""
-    a, b = np.divmod(np.arange(CLASSES**2), CLASSES)
-    inputs = np.eye(CLASSES)[[a, b]].transpose(1, 0, 2).reshape(CLASSES**2, 2 * CLASSES)
-    labels = (a + b) % CLASSES
-    order = np.random.default_rng(seed).permutation(CLASSES**2)
-    train, test = np.split(order, [int(TRAINED * CLASSES**2)])
+def pairs(classes: int, seed: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return inputs and labels to train with, and to test with: one-hot rows of a and of b, and the remainder of a + b."""
+    a, b = np.divmod(np.arange(classes**2), classes)
+    inputs = np.hstack([np.eye(classes)[a], np.eye(classes)[b]])
+    labels = (a + b) % classes
+    order = np.random.default_rng(seed).permutation(classes**2)
+    train, test = np.split(order, [int(TRAINED * classes**2)])
     return inputs[train], labels[train], inputs[test], labels[test]
 
 
-def first_weights(seed: int, dtype: str) -> list[NDArray]:
+def first_weights(classes: int, seed: int, dtype: str) -> list[NDArray]:
     """Return weights as PyTorch would draw them: uniform within one over the root of a layer's inputs."""
     rng = np.random.default_rng(1000 + seed)
-    sizes = (2 * CLASSES, WIDTH, WIDTH, CLASSES)
+    sizes = (2 * classes, WIDTH, WIDTH, classes)
     return [rng.uniform(-(m**-0.5), m**-0.5, (m, n)).astype(dtype) for m, n in pairwise(sizes)]
 
 
@@ -144,7 +148,7 @@ def normalized(run: Run, weights: list, means: list, roots: list, gradients: lis
     units = [g / top for g in gradients]  # whose squares cannot underflow
     length = sum((u * u).sum() for u in units) ** 0.5
     length += length == 0
-    return [w - LENGTH / length * u for w, u in zip(weights, units, strict=True)], means, roots
+    return [w - run.length / length * u for w, u in zip(weights, units, strict=True)], means, roots
 
 
 UPDATES = {"Adam": adam, "normalized": normalized}
@@ -152,9 +156,9 @@ UPDATES = {"Adam": adam, "normalized": normalized}
 
 def in_numpy(run: Run, seed: int, until: int) -> Iterator[tuple[list[NDArray], NDArray]]:
     """Train, and yield the weights and the slopes of the right classes now and then."""
-    inputs, labels, _, _ = pairs(seed)
+    inputs, labels, _, _ = pairs(run.classes, seed)
     inputs = inputs.astype(run.network_type)
-    weights = first_weights(seed, run.network_type)
+    weights = first_weights(run.classes, seed, run.network_type)
     means = [np.zeros_like(w) for w in weights]
     roots = [np.zeros_like(w) for w in weights]
     for step in range(until + 1):
@@ -174,7 +178,7 @@ def in_jax(run: Run, seed: int, until: int) -> Iterator[tuple[list[NDArray], NDA
 
     from helpers.recipes import jax_losses
 
-    inputs, labels, _, _ = pairs(seed)
+    inputs, labels, _, _ = pairs(run.classes, seed)
     inputs, right = jnp.asarray(inputs, "float32"), (np.arange(len(labels)), labels)
     losses = {
         "optax": lambda z: optax.softmax_cross_entropy_with_integer_labels(z, labels),
@@ -189,7 +193,7 @@ def in_jax(run: Run, seed: int, until: int) -> Iterator[tuple[list[NDArray], NDA
         return UPDATES[run.optimizer](run, *state, gradients, i, jnp.hypot)
 
     some_steps = jax.jit(lambda first, state: jax.lax.fori_loop(first, first + run.every, step, state))
-    weights = [jnp.asarray(w) for w in first_weights(seed, "float32")]
+    weights = [jnp.asarray(w) for w in first_weights(run.classes, seed, "float32")]
     state = weights, [jnp.zeros_like(w) for w in weights], [jnp.zeros_like(w) for w in weights]
     for first in range(0, until + 1, run.every):
         by_logits = jax.jit(jax.grad(lambda z: losses(z).sum()))(logits(state[0]))
@@ -199,7 +203,7 @@ def in_jax(run: Run, seed: int, until: int) -> Iterator[tuple[list[NDArray], NDA
 
 def seen(weights: list[NDArray], slopes_there: NDArray, seed: int) -> dict[str, float]:
     """Return what is recorded of a network. Leads and losses are computed in float64 from its logits."""
-    inputs, labels, test_inputs, test_labels = pairs(seed)
+    inputs, labels, test_inputs, test_labels = pairs(weights[-1].shape[1], seed)
     right = np.arange(len(labels)), labels
     logits = forward(weights, inputs.astype(weights[0].dtype))[-1].astype(float)
     behind = logits - logits[right][:, None]
