@@ -11,7 +11,7 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export PYTHONWARNDEFAULTENCODING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test lab speed vocabulary libraries exhaustive lint links lock katex clean environment
+.PHONY: help book check test lab speed vocabulary libraries exhaustive collapse lint links lock katex clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,9 @@ vocabulary: environment  ## Measure what the loss of a large vocabulary takes, a
 exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers, search near each bound, and record it: 20 minutes
 	@python -m measure.exhaustive
 	@python -m measure.search
+
+collapse: environment  ## Train with two formulas of one slope, and record it: 25 minutes; interrupted, it goes on where it was
+	@python -m measure.collapse
 
 libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions, and record it: 5 minutes; LIBRARY=torch asks one
 	@$(LIBRARIES)/bin/python -m measure.libraries $(LIBRARY)
