@@ -530,7 +530,7 @@ def gradient_through_the_softmax(labels: ArrayLike, logits: ArrayLike) -> Floats
     """Divide by a probability of 0, and multiply by it."""
     x = _float32(logits)
     p = _softmax(x)
-    by_p = -_right(labels, x) / p
+    by_p = -_float32(_right(labels, x)) / p
     return p * (by_p - (p * by_p).sum(axis=-1, keepdims=True))
 
 

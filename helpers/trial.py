@@ -288,7 +288,7 @@ def _answer(question: Question, what: str, function: Callable, dtype: str, denom
     if isinstance(got, str):
         return row(ERROR if exact is None else _worst(exact), "?", np.nan, WRONG, got)
     if exact is not None and is_loss and got.shape == () != exact.shape:
-        choices += [(MEAN, exact.mean() if exact.size else np.nan), (SUM, exact.sum())]
+        choices += [(MEAN, np.asarray(exact.mean() if exact.size else np.nan)), (SUM, np.asarray(exact.sum()))]
     if denominator > 1:
         choices.append((MEAN, exact / denominator))
     for because, numbers in [("", exact), *choices]:

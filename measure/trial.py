@@ -38,6 +38,7 @@ SUM_ONE = "the gradient of rows whose labels sum to 1"
 FORMULA = "the formula, which holds for any label: labels are not checked"
 LINED_UP = "labels and logits are lined up"
 INTEGERS = "integers are refused"
+EMPTY = "an empty batch is refused"
 HALF = "16-bit logits are refused"
 SEQUENCES = "a sequence axis is refused: flatten it first"
 PADDING = "-100 marks padding, which costs 0"
@@ -270,7 +271,14 @@ def binary() -> list[Draft]:
             by_design=(choice(HALF, loss=ERROR, gradient=ERROR),),
         ),
         mine("sequences", (sequences > 0) * 1.0, sequences, "language-model-losses", "a batch of shape (2, 2, 3)"),
-        mine("empty", np.zeros(0), np.zeros(0), "weights-smoothing-and-focus", "a batch without examples has no losses"),
+        mine(
+            "empty",
+            np.zeros(0),
+            np.zeros(0),
+            "weights-smoothing-and-focus",
+            "a batch without examples has no losses",
+            by_design=(choice(EMPTY, loss=ERROR, gradient=ERROR),),
+        ),
         of_record(
             "label-outside",
             "labels-outside-the-unit-interval",
@@ -360,8 +368,8 @@ def classes(kind: str) -> list[Draft]:
         *(
             mine(
                 f"offset-{name}",
-                [2],
-                [[offset, offset + step, offset + 2 * step]],
+                [2, 0],
+                [[offset, offset, offset], [offset, offset + step, offset + 2 * step]],
                 "the-last-digits",
                 f"{offset:,.0f} is added to every logit",
             )
