@@ -421,7 +421,12 @@ def classes(kind: str) -> list[Draft]:
             "nan stays in its row",
         ),
         mine(
-            "empty", np.zeros(0, int), np.zeros((0, 3)), "weights-smoothing-and-focus", "a batch without rows has no losses"
+            "empty",
+            np.zeros(0, int),
+            np.zeros((0, 3)),
+            "weights-smoothing-and-focus",
+            "a batch without rows has no losses",
+            by_design=(choice(EMPTY, loss=ERROR, gradient=ERROR),),
         ),
         mine(
             "sequences",
