@@ -233,9 +233,9 @@ def binary() -> list[Draft]:
             by_design=zero,
         ),
         mine("saturated-float64", [1, 0], [40, -40], "gradients", "σ(x) - z is 0 in float64, too", types=("float64",)),
-        mine("infinite-right", [1, 0], [INF, -INF], "matching-tensorflow", "0 times infinity is nan, the loss is 0"),
+        mine("infinities-right", [1, 0], [INF, -INF], "matching-tensorflow", "0 times infinity is nan, the loss is 0"),
         mine(
-            "infinite-wrong",
+            "infinities-wrong",
             [0, 1],
             [INF, -INF],
             "clipped-probabilities",

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from helpers import binary, categorical, mutants, precision, records, trial
 from helpers.recipes import jax_losses, keras_losses, tensorflow_losses
+from measure import questions as libraries
 from measure import trial as written
 
 RECORD = records.load("trial")
@@ -72,6 +73,18 @@ def test_float32_is_enough_inside_for_the_bound_of_16_bits():
     """Half an eps for the rounding, and the float32 bound, must stay below 1 eps of float16, the narrower of the two."""
     for question in RECORD["questions"]:
         assert 0.5 + max(question["bound"]["loss"], question["bound"]["gradient"]) * 2.0**-13 < 1
+
+
+@pytest.mark.parametrize("kind", trial.KINDS)
+def test_a_question_of_the_record_of_libraries_has_the_same_numbers(kind):
+    """So that an answer in that record is an answer here."""
+    named = {q.name: q for q in libraries.QUESTIONS if written.FORMS[kind] in q.forms and q.asks == "losses"}
+    shared = [question for question in trial.questions(kind) if question.name in named]
+    assert len(shared) >= 5
+    for question in shared:
+        labels, logits = libraries.arrays(named[question.name], written.FORMS[kind])
+        np.testing.assert_array_equal(labels.astype(np.float64), question.labels.astype(np.float64))
+        np.testing.assert_array_equal(logits.astype(np.float64), question.logits.astype(np.float64))
 
 
 def test_long_rows_are_stored_by_runs():
