@@ -11,7 +11,7 @@ export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 export PYTHONWARNDEFAULTENCODING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test lab speed vocabulary libraries exhaustive collapse lint links lock katex clean environment
+.PHONY: help book check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,6 +53,9 @@ $(LIBRARIES)/.installed: measure/libraries-requirements.txt | environment
 	  --extra-index-url https://download.pytorch.org/whl/cpu
 	@$(LIBRARIES)/bin/python -m pip install --quiet --no-deps --requirement $<
 	@touch $@
+
+trial: environment  ## Compute the exact answers to the questions of helpers.trial, and record them: 10 seconds
+	@python -m measure.trial
 
 lint: environment  ## Check the style of code and notebooks, and what the workflows say
 	@ruff check --quiet

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 #: The command that writes each record, in a checkout of the book.
-COMMANDS = {name: f"make {name}" for name in ("exhaustive", "libraries", "speed", "vocabulary", "collapse")}
+COMMANDS = {name: f"make {name}" for name in ("collapse", "exhaustive", "libraries", "speed", "trial", "vocabulary")}
 
 
 def path(name: str) -> Path:
@@ -31,7 +31,7 @@ def load(name: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    name : {"exhaustive", "libraries", "speed", "vocabulary", "collapse"}
+    name : {"collapse", "exhaustive", "libraries", "speed", "trial", "vocabulary"}
         The name of the record.
 
     Returns

@@ -22,7 +22,7 @@ def test_a_missing_record_names_its_command(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["nonsense", "", None])
 def test_an_unknown_record_is_refused_with_those_that_there_are(name):
-    with pytest.raises(ValueError, match=f"name must be one of exhaustive, .*, got {name!r}"):
+    with pytest.raises(ValueError, match=f"name must be one of collapse, .*, got {name!r}"):
         records.load(name)
 
 
