@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ class Framework(NamedTuple):
     compiled: Callable | None = None
     wait: Callable[[Any], Any] = lambda result: result  # until the result is there
     slow_eagerly: bool = False  # because each operation is compiled by itself
+    autocast: Callable[[str], Any] = lambda dtype: nullcontext()  # what a library does for a model that computes in a type
 
 
 class Function(NamedTuple):
@@ -78,15 +80,18 @@ def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callabl
 
 
 def recommended(library: str) -> list[Function]:
-    """Return the calls of calls.py for a library."""
+    """Return the calls of calls.py for a library, as functions of their inputs that are arrays."""
 
-    def function(task: str, call: str) -> Function:
-        names = calls.TASKS[task].inputs
-        return Function(
-            call, f"call: {task}", mean=lambda *given: calls.run(library, call, **dict(zip(names, given, strict=True)))
-        )
+    def as_function(name: str, task: calls.Task, text: str) -> Function:
+        numbers = {key: value for key, value in task.inputs.items() if isinstance(value, float)}
+        names = [key for key in task.inputs if key not in numbers]
+        return Function(text, f"call: {name}", mean=calls.function(library, text, names, task.before, **numbers))
 
-    return [function(task, entry.calls[library]) for task, entry in calls.TASKS.items() if library in entry.calls]
+    return [
+        as_function(name, task, task.calls[library])
+        for name, task in calls.TASKS.items()
+        if library in task.calls and "exact" in task.calls
+    ]
 
 
 # --- frameworks ----------------------------------------------------------------------------------
@@ -187,6 +192,8 @@ def torch_framework() -> Framework:
         gradient,
         compiled,
         lambda result: torch.cuda.synchronize() if gpu else result,
+        # float16 stands for models that are cast as a whole
+        autocast=lambda dtype: torch.autocast("cuda" if gpu else "cpu", torch.bfloat16, enabled=dtype == "bfloat16"),
     )
 
 

@@ -36,9 +36,25 @@ from typing import Any
 import numpy as np
 
 from helpers import records
+from helpers.recipes import calls
 from measure.functions import LIBRARIES, TOGETHER, Framework, Function
 from measure.machine import machine
-from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem
+from measure.questions import (
+    BATCHES,
+    CLASSES,
+    LEAD,
+    PARTS,
+    QUESTIONS,
+    RATE,
+    STEPS,
+    Question,
+    arrays,
+    call_inputs,
+    described,
+    direction,
+    problem,
+    weighed,
+)
 
 ROOT = Path(__file__).parents[1]
 EPS = 2.0**-23
@@ -77,7 +93,7 @@ def ways(question: Question, function: Function, framework: Framework, part: str
     """
     if not framework.gradient:
         return [""]
-    compiled = framework.compiled and question.compiled and function.main
+    compiled = framework.compiled and question.compiled and (function.main or question.asks == "call")
     if part == "quick" and framework.slow_eagerly:
         return ["jit"] if compiled else ["eager"] if function.main or question.asks == "call" else []
     return ["eager", "jit"] if compiled else ["eager"]
@@ -91,7 +107,7 @@ def call(asks: str, function: Function, framework: Framework, how: str) -> Calla
         return function.slope or framework.gradient(function.losses, compiled)
     if asks == "as given":
         return compiled(function.as_given or function.losses)
-    return compiled(function.mean if asks in ("mean", "call") else function.losses or function.mean)
+    return compiled(function.mean if asks == "mean" else function.losses or function.mean)
 
 
 def without_folders(message: str) -> str:
@@ -103,7 +119,8 @@ def answer(question: Question, function: Function, framework: Framework, how: st
     """Return the result of a question, its type where that teaches, and the message of an error."""
     try:
         if question.asks in MEASUREMENTS:
-            numbers, dtype = [f"{n:.6g}" for n in MEASUREMENTS[question.asks](function, framework, how)], "float32"
+            digits = ".9g" if question.asks == "call" else ".6g"
+            numbers, dtype = [f"{n:{digits}}" for n in MEASUREMENTS[question.asks](function, framework, how)], "float32"
         else:
             given = (framework.tensor(array, question.dtype) for array in arrays(question, function.form, function.mark))
             values, dtype = framework.array(call(question.asks, function, framework, how)(*given))
@@ -172,6 +189,34 @@ def chunked(function: Function, framework: Framework, how: str) -> list[float]:
     return [loss, *(((c.double() - r).norm() / r.norm()).item() for c, r in zip(computed, references, strict=True)), exact]
 
 
+def recommended_call(function: Function, framework: Framework, how: str) -> Iterator[float]:
+    """Yield what `measure.questions.exact_call` tells for a call of calls.py."""
+    task = calls.TASKS[function.form.removeprefix("call: ")]
+    compiled = framework.compiled if how == "jit" else lambda function: function
+    kinds = [(batch, dtype) for batch in BATCHES for dtype in ("float32", "bfloat16", "float16")]
+
+    def tensors(batch: tuple[int, ...], dtype: str = "float32") -> dict:
+        arrays = {name: array for name, array in call_inputs(task, batch).items() if not isinstance(array, float)}
+        return {name: framework.tensor(a, dtype if name in task.half else "float32") for name, a in arrays.items()}
+
+    def results(cases: list[dict]) -> list:
+        losses = []
+        for case, (_, dtype) in zip(cases, kinds, strict=True):
+            with framework.autocast(dtype):
+                losses.append(function.mean(**case))
+        return losses
+
+    losses = [framework.array(loss)[0] for loss in compiled(results)([tensors(*kind) for kind in kinds])]
+    yield from map(weighed, losses)
+    if framework.gradient and task.half and task.compiled:
+        by, *_ = task.half
+        for batch, loss in zip(BATCHES, losses[::3], strict=True):
+            others, places = tensors(batch), framework.tensor(1.0 + np.arange(loss.size).reshape(loss.shape), "float32")
+            of = lambda rest, tensor, places=places: places * function.mean(**rest, **{by: tensor})  # noqa: E731
+            slope, _ = framework.array(framework.gradient(of, compiled)(others, others.pop(by)))
+            yield (slope * direction(slope)).sum()
+
+
 def trained(function: Function, framework: Framework, how: str) -> list[float]:
     """Return the loss before and after Keras's gradient descent."""
     keras = importlib.import_module("keras")
@@ -205,6 +250,7 @@ def speed(function: Function, framework: Framework, how: str) -> list[float]:
 
 
 MEASUREMENTS = {
+    "call": recommended_call,
     "trained": trained,
     "error over logit": error_over_logit,
     "error over classes": error_over_classes,
