@@ -342,6 +342,12 @@ def torch_library() -> Library:
         functional("cross_entropy(ignore_index=-100)", "ignoring", cross_entropy, mark=-100),
         functional("cross_entropy(weight=…)", "weighted", partial(cross_entropy, weight=by_class)),
         functional("cross_entropy(label_smoothing=0.1)", "smoothed", partial(cross_entropy, label_smoothing=SMOOTHING)),
+        functional("cross_entropy(weight=…), rows of labels", "weighted rows", partial(cross_entropy, weight=by_class)),
+        functional(
+            "cross_entropy(label_smoothing=0.1, weight=…)",
+            "smoothed and weighted",
+            partial(cross_entropy, label_smoothing=SMOOTHING, weight=torch.tensor([1.0, 100.0])),
+        ),
         functional("nll_loss of log_softmax", "index", of_log_softmax),
         functional("nll_loss of log", "index, probabilities", of_log),
         functional("linear_cross_entropy", "index", linear),

@@ -36,7 +36,7 @@ def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np
     labels = np.array([mark if label is None else label for label in question.labels])
     if form.startswith("one-hot") and labels.ndim == 1:
         labels = labels[:, np.newaxis] == np.arange(inputs.shape[-1])
-    of_class = form.startswith("index") or form in ("ignoring", "weighted", "smoothed")
+    of_class = form.startswith("index") or form in ("ignoring", "weighted", "smoothed", "smoothed and weighted")
     return labels if of_class else labels.astype(rounded), inputs
 
 
@@ -329,6 +329,16 @@ QUESTIONS = [
     Question("weighted-mean", ("weighted",), [0, 2], _123 * 2, "which denominator", "mean", **_NO_EXACT, **_EAGER),
     Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
     Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
+    Question("weighted-mean-rows", ("weighted rows",), [(1, 0, 0), (0, 0, 1)], _123 * 2, "the same", "mean", **_NO_EXACT, **_EAGER),
+    Question(
+        "smoothed-and-weighted",
+        ("smoothed and weighted",),
+        [0, 0, 0],
+        [(np.log(0.95 / 5) + k, 0) for k in (-1, 0, 1)],
+        "whose weight do the shares of the other classes take?",
+        **_NO_EXACT,
+        **_EAGER,
+    ),
     Question("focal", ("focal",), [1, 1, 1], [2, 15, -20], "from logits, or through p", exact=exact_focal, **_EAGER),
     Question("by-default", SIGMOID, [[1], [0]], [[1], [2]], "each loss, mean or sum", "as given", **_NO_EXACT, **_EAGER),
     Question("by-default-classes", CLASSES, [0, 2], _123 * 2, "the same", "as given", **_NO_EXACT, **_EAGER),

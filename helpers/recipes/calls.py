@@ -96,6 +96,7 @@ TASKS = {
         exact="loss = row_losses(labels, logits).mean()",
         keras="loss = keras.losses.CategoricalCrossentropy(from_logits=True)(labels, logits)",
         tensorflow="""
+            labels.shape.assert_is_compatible_with(logits.shape)
             each = tf.nn.softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
             loss = tf.reduce_mean(each)
         """,
@@ -532,8 +533,8 @@ TASKS = {
         keras="""
             mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             part = keras.remat(lambda h, y, e: mean(y, keras.ops.matmul(h, keras.ops.transpose(e))))
-            parts = zip(keras.ops.split(hidden, 3), keras.ops.split(labels, 3))
-            loss = sum(part(h, y, embedding) for h, y in parts) / 3
+            parts = [keras.ops.reshape(k, (3, -1, *k.shape[1:])) for k in (hidden, labels)]
+            loss = keras.ops.mean(keras.ops.map(lambda k: part(*k, embedding), parts))
         """,
         tensorflow="""
             @tf.recompute_grad
@@ -545,6 +546,8 @@ TASKS = {
             loss = sum(part(h, y, embedding) for h, y in parts) / 3
         """,
         torch="""
+            assert labels.shape == hidden.shape[:-1]
+
             def part(h, y):
                 return F.cross_entropy(F.linear(h, embedding).float(), y, reduction="sum")
 
@@ -552,6 +555,8 @@ TASKS = {
             loss = sum(checkpoint(part, h, y, use_reentrant=False) for h, y in parts) / labels.numel()
         """,
         optax="""
+            assert labels.shape == hidden.shape[:-1]
+
             @jax.checkpoint
             def each(token):
                 h, y = token
@@ -562,14 +567,19 @@ TASKS = {
         """,
         half=("hidden", "embedding"),
     ),
-    "A model to `compile` and `fit`, with padding": _task(
+    "Training by `compile` and `fit`, with padding": _task(
         _PADDED,
         keras="""
-            model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                          weighted_metrics=[keras.metrics.SparseCategoricalCrossentropy(from_logits=True)])
+            mean = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight")
+            metric = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile("adam", mean, weighted_metrics=[metric])
             mask = labels != -1
-            model.fit(inputs, np.where(mask, labels, 0), sample_weight=mask)
+            model.fit(inputs, labels * mask, sample_weight=mask)
         """,
+        note="The metric is the mean over all tokens at every batch size, so its exponential is the perplexity; the loss that "
+        "`fit` shows, and `ignore_class`, take means of the batches' means. Under mixed precision the model's last layer needs "
+        '`dtype="float32"`, because metrics compute in the type of the logits.',
     ),
 }
 

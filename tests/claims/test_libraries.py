@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from helpers import recipes, records
-from helpers.recipes.calls import TASKS
 from measure import libraries
 from measure.machine import machine
 
@@ -20,7 +19,6 @@ EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64":
 ON_A_CPU = [answer for answer in RECORD["answers"] if answer["device"] == "cpu"]
 VERSIONS = {entry["library"]: entry["version"] for entry in RECORD["libraries"] if entry["device"] == "cpu"}
 COPIED = [answer for answer in ON_A_CPU if "_losses." in answer["function"]]
-CALLS = [answer for answer in ON_A_CPU if answer["question"].startswith("call: ")]
 
 
 def named(answers):
@@ -159,18 +157,3 @@ def test_losses_to_copy_train_on_three_backends_as_exact_ones_do():
         assert len(asked) == 4  # two losses for Keras, and two for its backend
     for answer in trained:
         assert agree(QUESTIONS[answer["question"]]["exact"], answer["result"], 1e-5), answer
-
-
-def test_every_recommended_call_is_recorded():
-    """And each task has two rows and a call for each reader."""
-    recorded = {(answer["question"], answer["library"].partition("/")[0], answer["function"]) for answer in CALLS}
-    for name, task in TASKS.items():
-        assert {"torch", "optax"} < set(task.calls)
-        assert {"keras", "tensorflow"} & set(task.calls)
-        assert {len(values) for argument, values in task.inputs.items() if argument in ("labels", "logits", "hidden")} == {2}
-        assert {(f"call: {name}", *call) for call in task.calls.items() if call[0] != "exact"} <= recorded
-
-
-@pytest.mark.parametrize("answer", CALLS, ids=lambda answer: f"{answer['library']}, {answer['question']}")
-def test_a_recommended_call_gives_the_exact_loss(answer):
-    assert agree(QUESTIONS[answer["question"]]["exact"], answer["result"], 8 * EPS["float32"])
