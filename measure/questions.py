@@ -142,8 +142,13 @@ def sample(kind: str, batch: tuple[int, ...], rng: np.random.Generator) -> np.nd
 
 def call_inputs(task: calls.Task, batch: tuple[int, ...]) -> dict[str, np.ndarray | float]:
     """Return the inputs of a task's calls by name, floats as float32; the kinds of one task agree with each other."""
-    given = {name: kind if isinstance(kind, float) else sample(kind, batch, _rng(name)) for name, kind in task.inputs.items()}
-    return {name: np.float32(value) if getattr(value, "dtype", None) == float else value for name, value in given.items()}
+    given = {
+        name: kind if isinstance(kind, float) else sample(kind, batch, _rng(name)) for name, kind in task.inputs.items()
+    }
+    return {
+        name: value.astype(np.float32) if getattr(value, "dtype", 0) == np.float64 else value
+        for name, value in given.items()
+    }
 
 
 def _rng(name: str) -> np.random.Generator:
@@ -171,8 +176,10 @@ def exact_call(question: "Question") -> list:
     exact = calls.function("exact", task.calls["exact"], list(task.inputs))
     answers, slopes = [], []
     for batch in BATCHES:
-        given = {name: value.astype(float) if np.asarray(value).dtype == np.float32 else value
-                 for name, value in call_inputs(task, batch).items()}
+        given = {
+            name: value.astype(float) if np.asarray(value).dtype == np.float32 else value
+            for name, value in call_inputs(task, batch).items()
+        }
         answers += [weighed(exact(**given))] * 3
         if task.half and task.compiled:
             [by, *_], step = task.half, 1e-4
@@ -329,7 +336,9 @@ QUESTIONS = [
     Question("weighted-mean", ("weighted",), [0, 2], _123 * 2, "which denominator", "mean", **_NO_EXACT, **_EAGER),
     Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
     Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
-    Question("weighted-mean-rows", ("weighted rows",), [(1, 0, 0), (0, 0, 1)], _123 * 2, "the same", "mean", **_NO_EXACT, **_EAGER),
+    Question(
+        "weighted-mean-rows", ("weighted rows",), [(1, 0, 0), (0, 0, 1)], _123 * 2, "the same", "mean", **_NO_EXACT, **_EAGER
+    ),
     Question(
         "smoothed-and-weighted",
         ("smoothed and weighted",),
@@ -351,7 +360,9 @@ QUESTIONS = [
     Question("speed", SIGMOID + CLASSES, [], [], "ns per logit, for loss and gradient", "speed", **_NO_EXACT),
     # calls
     *(
-        Question(f"call: {name}", (f"call: {name}",), [], task.inputs, "a call", "call", "float32", exact_call, task.compiled)
+        Question(
+            f"call: {name}", (f"call: {name}",), [], task.inputs, "a call", "call", "float32", exact_call, task.compiled
+        )
         for name, task in calls.TASKS.items()
         if "exact" in task.calls
     ),

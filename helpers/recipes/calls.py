@@ -10,8 +10,9 @@ inputs, and records the answers under the question "call: TASK". A call of "kera
 which-loss-to-call shows the calls and their notes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from textwrap import dedent, indent
+from types import MappingProxyType
 from typing import NamedTuple
 
 IMPORTS = {
@@ -35,15 +36,15 @@ IMPORTS = {library: dedent(text).strip() for library, text in IMPORTS.items()}
 class Task(NamedTuple):
     """What a reader wants to compute, from which inputs, and the call for each library.
 
-    ``inputs`` gives each name a kind of measure/questions.py, or a number. The names in ``half`` are what a model computes, in
-    16 bits under mixed precision. ``note`` says what no name says, most often what the calls are not for, and ``notes`` says
-    it for one library. ``before`` is text that tests run before the call.
+    ``inputs`` gives each name a kind of measure/questions.py, or a number. The names in ``half`` are what a model computes,
+    in 16 bits under mixed precision. ``note`` says what no name says, most often what the calls are not for, and ``notes``
+    adds to it for one library. ``before`` is text that tests run before the call.
     """
 
     inputs: dict[str, str | float]
     calls: dict[str, str]
     note: str = ""
-    notes: dict[str, str] = {}
+    notes: Mapping[str, str] = MappingProxyType({})
     half: tuple[str, ...] = ("logits",)
     before: str = ""
     compiled: bool = True
@@ -154,13 +155,13 @@ TASKS = {
             each = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
-        note="`mask` has one entry for each loss. What is masked must still be a valid label and a finite logit.",
-        note_keras="Losses of classes take their labels and logits without `[..., None]`.",
+        note="`mask` has one entry for each loss. What is masked must be a valid label and a finite logit.",
+        note_keras="Losses over classes take their labels and logits without `[..., None]`.",
         note_torch="For classes, `each` is one row of all positions: use `mask.flatten()`.",
     ),
     "Weights: positives count q times": _task(
         {"labels": "yes or no", "logits": "one logit", "q": 3.0},
-        exact="each = q * labels * sigmoid_losses(1.0, logits) + (1 - labels) * sigmoid_losses(0.0, logits)\nloss = each.mean()",
+        exact="loss = (q * labels * sigmoid_losses(1.0, logits) + (1 - labels) * sigmoid_losses(0.0, logits)).mean()",
         keras="""
             x = keras.ops.cast(logits, "float32")
             each = q * labels * keras.ops.softplus(-x) + (1 - labels) * keras.ops.softplus(x)
@@ -201,13 +202,12 @@ TASKS = {
             each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
             loss = jnp.average(each, weights=weights[labels])
         """,
-        note="Divided by the sum of the weights. Neither for soft labels nor for padding.",
-        note_torch="Divided by the sum of the weights. Not for soft labels; padding takes `ignore_index=-1`.",
+        note="Divided by the sum of the weights. Not for soft labels, nor for labels of -1.",
+        note_torch="For these, add `ignore_index=-1`.",
     ),
     "Label smoothing, with padding": _task(
         _PADDED,
-        exact="counts = labels != -1\n"
-        "loss = row_losses(0.9 * one_hot(labels[counts], 5) + 0.1 / 5, logits[counts]).mean()",
+        exact="counts = labels != -1\nloss = row_losses(0.9 * one_hot(labels[counts], 5) + 0.1 / 5, logits[counts]).mean()",
         keras="""
             mean = keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=0.1, reduction="mean_with_sample_weight")
@@ -295,8 +295,8 @@ TASKS = {
             x = jnp.moveaxis(jnp.float32(logits), 1, -1)
             loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, labels).mean()
         """,
-        note="Classes on the last axis need no row of their own.",
-        note_torch="Classes on the last axis need no row of their own. A label without a class takes `ignore_index=255`.",
+        note="Where the classes are on the last axis, use the call for one of C classes.",
+        note_torch="For pixels without a class, labelled 255, add `ignore_index=255`.",
     ),
     "Log-probability of each token": _task(
         _PADDED,
@@ -412,8 +412,7 @@ TASKS = {
         """,
         half=("logits", "teacher"),
         note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits.",
-        note_torch="PyTorch's own `mean` divides by the elements, and `batchmean` by the first axis alone. "
-        "Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits.",
+        note_torch='PyTorch\'s `reduction="mean"` divides by all elements, and `batchmean` by the first axis alone.',
     ),
     "KL(student ‖ teacher): reverse, mean over rows": _task(
         _TEACHER,
@@ -436,7 +435,7 @@ TASKS = {
             loss = optax.losses.kl_divergence_with_log_targets(p, q).mean()
         """,
         half=("logits", "teacher"),
-        note="The same limits.",
+        note="With the limits of the forward divergence.",
     ),
     "Contrastive, CLIP: similarities of n pairs, (n, n)": _task(
         {"similarity": "square"},
@@ -505,8 +504,7 @@ TASKS = {
     ),
     "Preferences: DPO": _task(
         {"chosen": "log p", "rejected": "log p", "old_chosen": "log p", "old_rejected": "log p", "beta": 0.1},
-        exact="margin = (chosen - old_chosen) - (rejected - old_rejected)\n"
-        "loss = sigmoid_losses(1.0, beta * margin).mean()",
+        exact="margin = (chosen - old_chosen) - (rejected - old_rejected)\nloss = sigmoid_losses(1.0, beta * margin).mean()",
         keras="""
             margin = (chosen - old_chosen) - (rejected - old_rejected)
             loss = keras.ops.mean(keras.ops.softplus(-beta * margin))
@@ -577,9 +575,9 @@ TASKS = {
             mask = labels != -1
             model.fit(inputs, labels * mask, sample_weight=mask)
         """,
-        note="The metric is the mean over all tokens at every batch size, so its exponential is the perplexity; the loss that "
-        "`fit` shows, and `ignore_class`, take means of the batches' means. Under mixed precision the model's last layer needs "
-        '`dtype="float32"`, because metrics compute in the type of the logits.',
+        note="The metric is the mean over all tokens at every batch size, so its exponential is the perplexity; the loss "
+        "that `fit` shows, and `ignore_class`, take means of the batches' means. Under mixed precision the model's last "
+        'layer needs `dtype="float32"`, because metrics compute in the type of the logits.',
     ),
 }
 

@@ -46,9 +46,7 @@ def live(library, name, **given):
 def keras_elsewhere(backend, code):
     """Run code with Keras on another backend, and return what it prints."""
     command = [sys.executable, "-c", f"import keras\nimport numpy as np\n{code}"]
-    run = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"KERAS_BACKEND": backend}
-    )
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"KERAS_BACKEND": backend})
     assert run.returncode == 0, run.stderr
     return run.stdout.split()
 
@@ -63,7 +61,13 @@ def test_every_task_has_a_call_for_every_library():
 
 
 def test_a_line_of_a_call_fits_a_sheet():
-    lines = [line for task in calls.TASKS.values() for key, call in task.calls.items() if key != "exact" for line in call.split("\n")]
+    lines = [
+        line
+        for task in calls.TASKS.values()
+        for key, call in task.calls.items()
+        if key != "exact"
+        for line in call.split("\n")
+    ]
     assert max(map(len, lines)) <= 110
 
 
@@ -84,9 +88,7 @@ def test_every_call_is_recorded_eagerly_and_compiled_on_every_backend():
         assert expected <= recorded
 
 
-@pytest.mark.parametrize(
-    "answer", ANSWERS, ids=lambda answer: f"{answer['library']}, {answer['question']}, {answer['how']}"
-)
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer['library']}, {answer['question']}, {answer['how']}")
 def test_a_call_gives_the_exact_loss_and_slope_of_rows_and_sequences_in_three_types(answer):
     exact = EXACT[answer["question"]]
     result = np.array(answer["result"], float)
@@ -144,7 +146,9 @@ def test_the_metric_of_compile_is_the_mean_over_all_tokens_at_every_batch_size(p
     labels, logits = given["labels"], given["logits"]
     keras.mixed_precision.set_global_policy(policy)
     try:
-        model = keras.Sequential([keras.Input((4, 5)), keras.layers.Dense(5, kernel_initializer="identity", dtype="float32")])
+        model = keras.Sequential(
+            [keras.Input((4, 5)), keras.layers.Dense(5, kernel_initializer="identity", dtype="float32")]
+        )
         call = calls.TASKS["Training by `compile` and `fit`, with padding"].calls["keras"]
         for old, new in (
             ('"adam"', "keras.optimizers.SGD(0.0)"),  # so that all batches meet the same model
