@@ -51,3 +51,30 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   for (const box of unfolded) box.open = false;
 });
+
+// What stands in a page for several libraries becomes tabs. The choice holds for all pages, and for the next visit.
+const tabs = [...document.querySelectorAll(".tabs")];
+const choose = (name) => {
+  for (const box of tabs.filter((box) => box.querySelector(`:scope > [data-tab="${name}"]`))) {
+    for (const panel of box.querySelectorAll(":scope > [data-tab]")) panel.classList.toggle("folded", panel.dataset.tab !== name);
+    for (const radio of box.querySelectorAll(":scope > fieldset input")) radio.checked = radio.value === name;
+  }
+  markScrollers();
+};
+tabs.forEach((box, number) => {
+  const group = document.createElement("fieldset");
+  group.append(Object.assign(document.createElement("legend"), { textContent: "Your library" }));
+  for (const { dataset } of box.querySelectorAll(":scope > [data-tab]")) {
+    const label = document.createElement("label");
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: `tabs-${number}`, value: dataset.tab });
+    radio.addEventListener("change", () => {
+      choose(radio.value);
+      try { localStorage.setItem("book-library", radio.value); } catch { /* a browser may refuse to store */ }
+    });
+    label.append(radio, dataset.tab);
+    group.append(label);
+  }
+  box.prepend(group);
+  choose(group.querySelector("input").value);
+});
+try { choose(localStorage.getItem("book-library")); } catch { /* then the first one stays */ }

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ class Framework(NamedTuple):
     wait: Callable[[Any], Any] = lambda result: result  # until the result is there
     slow_eagerly: bool = False  # because each operation is compiled by itself
     trained: Callable | None = None  # the loss of a linear model before and after, where that is not Keras's to do
+    autocast: Callable[[str], Any] = lambda dtype: nullcontext()  # what a library does for a model that computes in a type
 
 
 class Function(NamedTuple):
@@ -94,15 +96,18 @@ def by_hand(maximum: Callable, absolute: Callable, exp: Callable, log1p: Callabl
 
 
 def recommended(library: str) -> list[Function]:
-    """Return the calls of calls.py for a library."""
+    """Return the calls of calls.py for a library, as functions of their inputs that are arrays."""
 
-    def function(task: str, call: str) -> Function:
-        names = calls.TASKS[task].inputs
-        return Function(
-            call, f"call: {task}", mean=lambda *given: calls.run(library, call, **dict(zip(names, given, strict=True)))
-        )
+    def as_function(name: str, task: calls.Task, text: str) -> Function:
+        numbers = {key: value for key, value in task.inputs.items() if isinstance(value, float)}
+        names = [key for key in task.inputs if key not in numbers]
+        return Function(text, f"call: {name}", mean=calls.function(library, text, names, task.before, **numbers))
 
-    return [function(task, entry.calls[library]) for task, entry in calls.TASKS.items() if library in entry.calls]
+    return [
+        as_function(name, task, task.calls[library])
+        for name, task in calls.TASKS.items()
+        if library in task.calls and "exact" in task.calls
+    ]
 
 
 def divergence(name: str, given: Callable, of_logits: Callable) -> list[Function]:
@@ -250,6 +255,8 @@ def torch_framework() -> Framework:
         compiled,
         lambda result: torch.cuda.synchronize() if gpu else result,
         trained=trained,
+        # float16 stands for models that are cast as a whole
+        autocast=lambda dtype: torch.autocast("cuda" if gpu else "cpu", torch.bfloat16, enabled=dtype == "bfloat16"),
     )
 
 
@@ -421,6 +428,12 @@ def torch_library() -> Library:
         functional("cross_entropy(ignore_index=-100)", "ignoring", cross_entropy, mark=-100),
         functional("cross_entropy(weight=…)", "weighted", partial(cross_entropy, weight=by_class)),
         functional("cross_entropy(label_smoothing=0.1)", "smoothed", partial(cross_entropy, label_smoothing=SMOOTHING)),
+        functional("cross_entropy(weight=…), rows of labels", "weighted rows", partial(cross_entropy, weight=by_class)),
+        functional(
+            "cross_entropy(label_smoothing=0.1, weight=…)",
+            "smoothed and weighted",
+            partial(cross_entropy, label_smoothing=SMOOTHING, weight=torch.tensor([1.0, 100.0])),
+        ),
         functional("nll_loss of log_softmax", "index", of_log_softmax),
         functional("nll_loss of log", "index, probabilities", of_log),
         functional("linear_cross_entropy", "index", linear),

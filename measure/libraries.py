@@ -37,9 +37,26 @@ import numpy as np
 
 from helpers import records
 from helpers.information import kl_from_logits
+from helpers.recipes import calls
 from measure.functions import LIBRARIES, TOGETHER, Framework, Function
 from measure.machine import machine, peak_bytes_alive
-from measure.questions import CLASSES, LEAD, PARTS, QUESTIONS, RATE, STEPS, Question, arrays, described, problem, sequences
+from measure.questions import (
+    BATCHES,
+    CLASSES,
+    LEAD,
+    PARTS,
+    QUESTIONS,
+    RATE,
+    STEPS,
+    Question,
+    arrays,
+    call_inputs,
+    described,
+    direction,
+    problem,
+    sequences,
+    weighed,
+)
 
 ROOT = Path(__file__).parents[1]
 EPS = 2.0**-23
@@ -84,7 +101,7 @@ def ways(question: Question, function: Function, framework: Framework, part: str
     """
     if not framework.gradient:
         return [""]
-    compiled = framework.compiled and question.compiled and function.main
+    compiled = framework.compiled and question.compiled and (function.main or question.asks == "call")
     if part == "quick" and framework.slow_eagerly:
         return ["jit"] if compiled else ["eager"] if function.main or question.asks == "call" else []
     return ["eager", "jit"] if compiled else ["eager"]
@@ -100,7 +117,7 @@ def call(asks: str, function: Function, framework: Framework, how: str) -> Calla
         return framework.gradient(function.mean, compiled)
     if asks == "as given":
         return compiled(function.as_given or function.losses)
-    return compiled(function.mean if asks in ("mean", "call") else function.losses or function.mean)
+    return compiled(function.mean if asks == "mean" else function.losses or function.mean)
 
 
 def without_folders(message: str) -> str:
@@ -112,7 +129,8 @@ def answer(question: Question, function: Function, framework: Framework, how: st
     """Return the result of a question, its type where that teaches, and the message of an error."""
     try:
         if question.asks in MEASUREMENTS:
-            numbers, dtype = [f"{n:.6g}" for n in MEASUREMENTS[question.asks](function, framework, how)], "float32"
+            digits = ".9g" if question.asks == "call" else ".6g"
+            numbers, dtype = [f"{n:{digits}}" for n in MEASUREMENTS[question.asks](function, framework, how)], "float32"
         else:
             given = (framework.tensor(array, question.dtype) for array in arrays(question, function.form, function.mark))
             values, dtype = framework.array(call(question.asks, function, framework, how)(*given))
@@ -196,6 +214,34 @@ def chunked(function: Function, framework: Framework, how: str) -> list[float]:
     return [loss, *(((c.double() - r).norm() / r.norm()).item() for c, r in zip(computed, references, strict=True)), exact]
 
 
+def recommended_call(function: Function, framework: Framework, how: str) -> Iterator[float]:
+    """Yield what `measure.questions.exact_call` tells for a call of calls.py."""
+    task = calls.TASKS[function.form.removeprefix("call: ")]
+    compiled = framework.compiled if how == "jit" else lambda function: function
+    kinds = [(batch, dtype) for batch in BATCHES for dtype in ("float32", "bfloat16", "float16")]
+
+    def tensors(batch: tuple[int, ...], dtype: str = "float32") -> dict:
+        arrays = {name: array for name, array in call_inputs(task, batch).items() if not isinstance(array, float)}
+        return {name: framework.tensor(a, dtype if name in task.half else "float32") for name, a in arrays.items()}
+
+    def results(cases: list[dict]) -> list:
+        losses = []
+        for case, (_, dtype) in zip(cases, kinds, strict=True):
+            with framework.autocast(dtype):
+                losses.append(function.mean(**case))
+        return losses
+
+    losses = [framework.array(loss)[0] for loss in compiled(results)([tensors(*kind) for kind in kinds])]
+    yield from map(weighed, losses)
+    if framework.gradient and task.half and task.compiled:
+        by, *_ = task.half
+        for batch, loss in zip(BATCHES, losses[::3], strict=True):
+            others, places = tensors(batch), framework.tensor(1.0 + np.arange(loss.size).reshape(loss.shape), "float32")
+            of = lambda rest, tensor, places=places: places * function.mean(**rest, **{by: tensor})  # noqa: E731
+            slope, _ = framework.array(framework.gradient(of, compiled)(others, others.pop(by)))
+            yield (slope * direction(slope)).sum()
+
+
 def trained(function: Function, framework: Framework, how: str) -> list[float]:
     """Return the loss before and after Keras's gradient descent."""
     outputs = 3 if "index" in function.form else 1
@@ -267,6 +313,7 @@ def memory(function: Function, framework: Framework, how: str) -> list[float]:
 
 
 MEASUREMENTS = {
+    "call": recommended_call,
     "trained": trained,
     "trained on sequences": trained_on_sequences,
     "trained in 16 bits": partial(trained_on_sequences, policy="mixed_bfloat16"),

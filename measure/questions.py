@@ -31,12 +31,7 @@ PARTS = {"quick": QUICK, "full": QUICK + SLOW, "speed": ("speed", "memory")}
 
 
 def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np.ndarray, ...]:
-    """Return labels, as the form takes them, and inputs; a label None becomes the function's mark for padding.
-
-    A call has its own arrays, by name.
-    """
-    if question.asks == "call":
-        return tuple(np.array(array) for array in question.inputs.values())
+    """Return labels, as the form takes them, and inputs; a label None becomes the function's mark for padding."""
     rounded = "float32" if question.dtype == "bfloat16" else question.dtype  # NumPy has none; no input here needs rounding
     inputs = np.array(question.inputs, rounded)
     labels = np.array([mark if label is None else label for label in question.labels])
@@ -46,6 +41,7 @@ def arrays(question: "Question", form: str, mark: int | None = None) -> tuple[np
         "ignoring",
         "weighted",
         "smoothed",
+        "smoothed and weighted",
         "integer rows",
         "all ignored",
         "half a mask",
@@ -118,13 +114,90 @@ def exact_focal(question: "Question") -> list:
     return [p**2 * loss for p, loss in zip(against, exact_answers(question), strict=True)]
 
 
-def exact_call(question: "Question") -> list:
-    """Return what the call "exact" of a task gives."""
-    task = calls.TASKS[question.name.removeprefix("call: ")]
-    return list(
-        np.ravel(calls.run("exact", task.calls["exact"], **dict(zip(task.inputs, arrays(question, ""), strict=True))))
-    )
+# --- the calls to recommend ----------------------------------------------------------------------
 
+# A call is asked about rows and about sequences, with sizes that all differ, so that no axis can stand for another.
+BATCHES, CLASS_COUNT, WIDTH = ((6,), (3, 4)), 5, 2
+
+
+def sample(kind: str, batch: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return an input of a call; what a model computes has few enough bits for every type, the product of two as well."""
+    index = rng.integers(CLASS_COUNT, size=batch)
+    padding = np.arange(index.size).reshape(batch) % 3 == 1  # in every batch that is cut off the first axis
+    allowed = rng.integers(2, size=(*batch, CLASS_COUNT)) | (index[..., np.newaxis] == np.arange(CLASS_COUNT))
+
+    def eighths(*shape: int, largest: int = 32) -> np.ndarray:
+        return rng.integers(-largest, largest + 1, shape) / 8
+
+    return {
+        "index": lambda: index,
+        "padded index": lambda: np.where(padding, -1, index),
+        "mask": lambda: ~padding,
+        "allowed index": lambda: index,
+        "allowed": lambda: allowed,
+        "weights": lambda: 1.0 + np.arange(CLASS_COUNT),
+        "logits": lambda: eighths(*batch, CLASS_COUNT),
+        "one logit": lambda: eighths(*batch),
+        "yes or no": lambda: rng.choice([0, 0.25, 0.9, 1], size=batch),
+        "soft": lambda: rng.dirichlet(np.ones(CLASS_COUNT), size=batch),
+        "image": lambda: rng.integers(CLASS_COUNT, size=(batch[0], 2, 4)),
+        "image logits": lambda: eighths(batch[0], CLASS_COUNT, 2, 4),
+        "square": lambda: eighths(batch[0], batch[0]),
+        "log p": lambda: -10 * rng.random(batch),
+        "hidden": lambda: eighths(*batch, WIDTH, largest=4),
+        "embedding": lambda: eighths(CLASS_COUNT, WIDTH, largest=4) * 4,
+    }[kind]()
+
+
+def call_inputs(task: calls.Task, batch: tuple[int, ...]) -> dict[str, np.ndarray | float]:
+    """Return the inputs of a task's calls by name, floats as float32; the kinds of one task agree with each other."""
+    given = {
+        name: kind if isinstance(kind, float) else sample(kind, batch, _rng(name)) for name, kind in task.inputs.items()
+    }
+    return {
+        name: value.astype(np.float32) if getattr(value, "dtype", 0) == np.float64 else value
+        for name, value in given.items()
+    }
+
+
+def _rng(name: str) -> np.random.Generator:
+    # "labels" and "allowed" start alike, so that the label is allowed
+    return np.random.default_rng(list({"allowed": "labels"}.get(name, name).encode()))
+
+
+def direction(array: np.ndarray) -> np.ndarray:
+    """Return the direction in which a gradient is tested, no entry of which is 0."""
+    return np.cos(np.arange(array.size)).reshape(array.shape)
+
+
+def weighed(result: np.ndarray | float) -> float:
+    """Return one number for the result of a call, in which the place of each entry counts."""
+    return float(np.dot(np.ravel(result).astype(float), 1 + np.arange(np.size(result))))
+
+
+def exact_call(question: "Question") -> list:
+    """Return what a task's calls must answer.
+
+    It is the result for rows and for sequences in float32, bfloat16 and float16, where the inputs are the same numbers, and
+    the slope along `direction` by the first of the ``half`` inputs, as a central difference, whose error is below 1e-7.
+    """
+    task = calls.TASKS[question.name.removeprefix("call: ")]
+    exact = calls.function("exact", task.calls["exact"], list(task.inputs))
+    answers, slopes = [], []
+    for batch in BATCHES:
+        given = {
+            name: value.astype(float) if np.asarray(value).dtype == np.float32 else value
+            for name, value in call_inputs(task, batch).items()
+        }
+        answers += [weighed(exact(**given))] * 3
+        if task.half and task.compiled:
+            [by, *_], step = task.half, 1e-4
+            ahead, behind = (weighed(exact(**given | {by: given[by] + s * direction(given[by])})) for s in (step, -step))
+            slopes.append((ahead - behind) / (2 * step))
+    return answers + slopes
+
+
+# --- training ------------------------------------------------------------------------------------
 
 # Of a divergence the labels are the rows of p, and the inputs those of q: as logits, or as probabilities. A function of the
 # form "divergence by p" takes q first, so that it is differentiated by p.
@@ -345,6 +418,18 @@ QUESTIONS = [
     Question("weighted-mean-binary", ("weighted sigmoid",), [1, 0], [1, 2], "the same", "mean", **_NO_EXACT, **_EAGER),
     Question("label-smoothing", ("smoothed",), [0], _123, "0.1 is shared out", exact=exact_smoothed, **_EAGER),
     Question(
+        "weighted-mean-rows", ("weighted rows",), [(1, 0, 0), (0, 0, 1)], _123 * 2, "the same", "mean", **_NO_EXACT, **_EAGER
+    ),
+    Question(
+        "smoothed-and-weighted",
+        ("smoothed and weighted",),
+        [0, 0, 0],
+        [(np.log(0.95 / 5) + k, 0) for k in (-1, 0, 1)],
+        "whose weight do the shares of the other classes take?",
+        **_NO_EXACT,
+        **_EAGER,
+    ),
+    Question(
         "smoothed-float16", ("smoothed",), [0], _row(*[0] * 8000), "C log C", dtype="float16", exact=exact_smoothed, **_EAGER
     ),
     Question("focal", ("focal",), [1, 1, 1], [2, 15, -20], "from logits, or through p", exact=exact_focal, **_EAGER),
@@ -415,7 +500,10 @@ QUESTIONS = [
     Question("memory", SIGMOID + CLASSES, [], [], "peak, in sizes of the logits", "memory", **_NO_EXACT),
     # calls
     *(
-        Question(f"call: {name}", (f"call: {name}",), [], task.inputs, "a call to copy", "call", exact=exact_call, **_EAGER)
+        Question(
+            f"call: {name}", (f"call: {name}",), [], task.inputs, "a call", "call", "float32", exact_call, task.compiled
+        )
         for name, task in calls.TASKS.items()
+        if "exact" in task.calls
     ),
 ]

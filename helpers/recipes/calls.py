@@ -1,164 +1,596 @@
 """The calls that the book recommends, one for each task and library, as text that readers can paste.
 
-``TASKS`` names each task. ``inputs`` are the arrays that its calls work on, by the names that they have there: whole numbers
-stay integers, others become float32. A call is Python text that ends with an assignment to ``loss``; it may have several
-lines, and it finds what ``IMPORTS`` has for its library. A call of "keras" is run on every backend. The call "exact" is
-the exact loss by `helpers.precision`: of labels and logits, or of one label and one row of logits. libraries.py runs each
-call, eagerly, and records its answer under the question "call: TASK", with the text of the call as the function. The
-chapter which-loss-to-call shows the calls as a table.
+``TASKS`` names each task. A call is Python text whose last line assigns the result, which is most often ``loss``; it finds
+what ``IMPORTS`` has for its library, and the task's inputs by their names. The call "exact" is the exact result by
+`helpers.precision`, in float64.
+
+The program measure/libraries.py runs each call with a batch of rows and with a batch of sequences, in float32, with 16-bit
+``half`` inputs as models have them under mixed precision, eagerly and compiled, with its gradient by the first of these
+inputs, and records the answers under the question "call: TASK". A call of "keras" is run on every backend. The chapter
+which-loss-to-call shows the calls and their notes.
 """
 
+from collections.abc import Callable, Mapping
+from textwrap import dedent, indent
+from types import MappingProxyType
 from typing import NamedTuple
 
 IMPORTS = {
-    "exact": (
-        "import numpy as np\n"
-        "from helpers.categorical import one_hot, softmax\n"
-        "from helpers.precision import exact_sigmoid_cross_entropy as sigmoid_loss\n"
-        "from helpers.precision import exact_softmax_cross_entropy as softmax_loss"
-    ),
-    "tensorflow": "import tensorflow as tf",
+    "exact": """
+        import numpy as np
+        from scipy.special import log_softmax
+        from helpers.categorical import one_hot, softmax
+        from helpers.precision import exact_sigmoid_cross_entropy, exact_softmax_cross_entropy
+        sigmoid_losses = np.vectorize(exact_sigmoid_cross_entropy, otypes=[float])
+        index_losses = np.vectorize(exact_softmax_cross_entropy, signature="(),(c)->()", otypes=[float])
+        row_losses = np.vectorize(exact_softmax_cross_entropy, signature="(c),(c)->()", otypes=[float])
+    """,
     "keras": "import keras",
-    "torch": "import torch\nimport torch.nn.functional as F",
-    "jax": "import jax\nimport jax.numpy as jnp",
+    "tensorflow": "import tensorflow as tf",
+    "torch": "import torch\nimport torch.nn.functional as F\nfrom torch.utils.checkpoint import checkpoint",
     "optax": "import jax\nimport jax.numpy as jnp\nimport optax",
-    "scipy": "import numpy as np\nfrom scipy import special",
-    "scikit-learn": "from sklearn.metrics import log_loss",
 }
+IMPORTS = {library: dedent(text).strip() for library, text in IMPORTS.items()}
 
 
 class Task(NamedTuple):
-    """What a reader wants to compute, from which arrays, and the call for each library."""
+    """What a reader wants to compute, from which inputs, and the call for each library.
 
-    inputs: dict[str, list]
+    ``inputs`` gives each name a kind of measure/questions.py, or a number. The names in ``half`` are what a model computes,
+    in 16 bits under mixed precision. ``note`` says what no name says, most often what the calls are not for, and ``notes``
+    adds to it for one library. ``before`` is text that tests run before the call.
+    """
+
+    inputs: dict[str, str | float]
     calls: dict[str, str]
+    note: str = ""
+    notes: Mapping[str, str] = MappingProxyType({})
+    half: tuple[str, ...] = ("logits",)
+    before: str = ""
+    compiled: bool = True
 
 
-_BINARY = {"labels": [0.0, 1.0], "logits": [-1.5, 0.5]}
-_ROWS = {"logits": [[1.0, 2.0, -1.0], [0.5, -0.5, 3.0]]}
-_INDEX = {"labels": [1, 0], **_ROWS}
-_SIGMOID = {
-    "exact": "loss = sigmoid_loss(labels, logits).mean()",
-    "keras": "loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels, logits)",
-    "torch": "loss = F.binary_cross_entropy_with_logits(logits, labels)",
-    "optax": "loss = optax.losses.sigmoid_binary_cross_entropy(logits, labels).mean()",
-}
-_SPARSE = "keras.losses.SparseCategoricalCrossentropy(from_logits=True"
-_BY_INDEX = "optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels"
-_MEAN = "loss = sum(map(softmax_loss, labels, logits)) / 2"
+def _task(inputs: dict[str, str | float], *, note: str = "", **rest) -> Task:
+    """Return a task of calls by library, and notes by library as NOTE_LIBRARY."""
+    fields = {name: rest.pop(name) for name in ("half", "before", "compiled") if name in rest}
+    notes = {name.removeprefix("note_"): rest.pop(name) for name in list(rest) if name.startswith("note_")}
+    return Task(inputs, {library: dedent(call).strip() for library, call in rest.items()}, note, notes, **fields)
+
+
+_INDEX = {"labels": "index", "logits": "logits"}
+_PADDED = {"labels": "padded index", "logits": "logits"}
+_SOFT = {"labels": "soft", "logits": "logits"}
+_TEACHER = {"teacher": "logits", "logits": "logits"}
+_MASKED_MEAN = "Not for padding: give `sample_weight` as in the row on padding."
 TASKS = {
-    "Binary: one yes or no": Task(_BINARY, _SIGMOID),
-    "Multi-label: several may be right": Task({"labels": [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], **_ROWS}, _SIGMOID),
-    "One of C classes, by its index": Task(
+    "Yes or no, for one label or several at once (binary, multi-label)": _task(
+        {"labels": "yes or no", "logits": "one logit"},
+        exact="loss = sigmoid_losses(labels, logits).mean()",
+        keras="loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels, logits)",
+        tensorflow="""
+            each = tf.nn.sigmoid_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            loss = tf.reduce_mean(each)
+        """,
+        torch="loss = F.binary_cross_entropy_with_logits(logits.float(), labels)",
+        optax="loss = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels).mean()",
+        note="Labels are floats from 0 to 1, with the shape of the logits.",
+    ),
+    "One of C classes, by its index": _task(
         _INDEX,
-        {
-            "exact": _MEAN,
-            "keras": f"loss = {_SPARSE})(labels, logits)",
-            "torch": "loss = F.cross_entropy(logits, labels)",
-            "optax": f"loss = {_BY_INDEX}).mean()",
-        },
+        exact="loss = index_losses(labels, logits).mean()",
+        keras="loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)",
+        tensorflow="""
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            loss = tf.reduce_mean(each)
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten())
+        """,
+        optax="""
+            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
+            loss = each.mean()
+        """,
     ),
-    "Soft labels: rows that sum to 1": Task(
-        {"labels": [[0.75, 0.125, 0.125], [0.0, 0.25, 0.75]], **_ROWS},
-        {
-            "exact": _MEAN,
-            "keras": "loss = keras.losses.CategoricalCrossentropy(from_logits=True)(labels, logits)",
-            "torch": "loss = F.cross_entropy(logits, labels)",
-            "optax": "loss = optax.losses.softmax_cross_entropy(logits, labels).mean()",
-        },
+    "Rows of soft labels, each with the sum 1": _task(
+        _SOFT,
+        exact="loss = row_losses(labels, logits).mean()",
+        keras="loss = keras.losses.CategoricalCrossentropy(from_logits=True)(labels, logits)",
+        tensorflow="""
+            labels.shape.assert_is_compatible_with(logits.shape)
+            each = tf.nn.softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            loss = tf.reduce_mean(each)
+        """,
+        torch="""
+            assert labels.shape == logits.shape
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(0, -2))
+        """,
+        optax="loss = optax.losses.softmax_cross_entropy(jnp.float32(logits), labels).mean()",
     ),
-    "Distillation at the temperature T": Task(
-        {"teacher": [[2.0, 1.0, 0.0], [-1.0, 0.0, 4.0]], "T": 2.0, **_ROWS},
-        {
-            "exact": "loss = T**2 * sum(map(softmax_loss, softmax(teacher / T), logits / T)) / 2",
-            "keras": (
-                "soft = keras.ops.softmax(teacher / T)\n"
-                "loss = T**2 * keras.losses.CategoricalCrossentropy(from_logits=True)(soft, logits / T)"
-            ),
-            "torch": "soft = F.softmax(teacher / T, dim=-1)\nloss = T**2 * F.cross_entropy(logits / T, soft)",
-            "optax": (
-                "soft = jax.nn.softmax(teacher / T)\n"
-                "loss = T**2 * optax.losses.softmax_cross_entropy(logits / T, soft).mean()"
-            ),
-        },
+    "Padding: labels of -1 do not count": _task(
+        _PADDED,
+        exact="counts = labels != -1\nloss = index_losses(labels[counts], logits[counts]).mean()",
+        keras="""
+            mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+            loss = mean(labels, logits)
+        """,
+        tensorflow="""
+            mask = labels != -1
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                tf.where(mask, labels, 0), tf.cast(logits, tf.float32))
+            mask = tf.cast(mask, tf.float32)
+            loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            total = F.cross_entropy(
+                logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-1, reduction="sum")
+            loss = total / (labels != -1).sum().clamp(min=1)
+        """,
+        optax="""
+            mask = labels != -1
+            each = optax.losses.softmax_cross_entropy_with_integer_labels(
+                jnp.float32(logits), jnp.where(mask, labels, 0))
+            loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
+        """,
+        note="Where nothing counts, the loss is 0.",
     ),
-    "Class imbalance, binary: positives count q times": Task(
-        {**_BINARY, "q": 3.0},
-        {
-            "exact": "loss = (np.where(labels == 1, q, 1) * sigmoid_loss(labels, logits)).mean()",
-            "tensorflow": "loss = tf.reduce_mean(tf.nn.weighted_cross_entropy_with_logits(labels, logits, pos_weight=q))",
-            "torch": "loss = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=q)",
-            "optax": (
-                "each = optax.losses.sigmoid_binary_cross_entropy(logits, labels)\n"
-                "loss = (jnp.where(labels == 1, q, 1) * each).mean()"
-            ),
-        },
+    "Padding, for any loss: a mask of the elements that count": _task(
+        {"labels": "yes or no", "logits": "one logit", "mask": "mask"},
+        exact="loss = sigmoid_losses(labels, logits)[mask].mean()",
+        keras="""
+            mean = keras.losses.BinaryCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+            loss = mean(labels[..., None], logits[..., None], sample_weight=mask)
+        """,
+        tensorflow="""
+            each = tf.nn.sigmoid_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            mask = tf.cast(mask, tf.float32)
+            loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
+        """,
+        torch="""
+            each = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
+            loss = (each * mask).sum() / mask.sum().clamp(min=1)
+        """,
+        optax="""
+            each = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels)
+            loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
+        """,
+        note="`mask` has one entry for each loss. What is masked must be a valid label and a finite logit.",
+        note_keras="Losses over classes take their labels and logits without `[..., None]`.",
+        note_torch="For classes, `each` is one row of all positions: use `mask.flatten()`.",
     ),
-    "Class imbalance: a weight for each class": Task(
-        {**_INDEX, "weights": [1.0, 3.0, 2.0]},
-        {
-            "exact": "loss = sum(weights[labels] * list(map(softmax_loss, labels, logits))) / sum(weights[labels])",
-            "keras": (
-                f'mean = {_SPARSE}, reduction="mean_with_sample_weight")\n'
-                "loss = mean(labels, logits, sample_weight=keras.ops.take(weights, labels))"
-            ),
-            "torch": "loss = F.cross_entropy(logits, labels, weight=weights)",
-            "optax": f"each = {_BY_INDEX})\nloss = jnp.average(each, weights=weights[labels])",
-        },
+    "Weights: positives count q times": _task(
+        {"labels": "yes or no", "logits": "one logit", "q": 3.0},
+        exact="loss = (q * labels * sigmoid_losses(1.0, logits) + (1 - labels) * sigmoid_losses(0.0, logits)).mean()",
+        keras="""
+            x = keras.ops.cast(logits, "float32")
+            each = q * labels * keras.ops.softplus(-x) + (1 - labels) * keras.ops.softplus(x)
+            loss = keras.ops.mean(each)
+        """,
+        tensorflow="""
+            each = tf.nn.weighted_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32), q)
+            loss = tf.reduce_mean(each)
+        """,
+        torch="""
+            weight = torch.as_tensor(q, device=logits.device)
+            loss = F.binary_cross_entropy_with_logits(logits.float(), labels, pos_weight=weight)
+        """,
+        optax="""
+            x = jnp.float32(logits)
+            loss = (q * labels * jax.nn.softplus(-x) + (1 - labels) * jax.nn.softplus(x)).mean()
+        """,
+        note="Linear in soft labels. The mean divides by the number of elements.",
     ),
-    "Label smoothing": Task(
+    "Weights: one for each class": _task(
+        {"labels": "index", "logits": "logits", "weights": "weights"},
+        exact="loss = (weights[labels] * index_losses(labels, logits)).sum() / weights[labels].sum()",
+        keras="""
+            mean = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight")
+            loss = mean(labels, logits, sample_weight=keras.ops.take(weights, labels))
+        """,
+        tensorflow="""
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            w = tf.gather(weights, labels)
+            loss = tf.reduce_sum(w * each) / tf.reduce_sum(w)
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight=weights)
+        """,
+        optax="""
+            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
+            loss = jnp.average(each, weights=weights[labels])
+        """,
+        note="Divided by the sum of the weights. Not for soft labels, nor for labels of -1.",
+        note_torch="For these, add `ignore_index=-1`.",
+    ),
+    "Label smoothing, with padding": _task(
+        _PADDED,
+        exact="counts = labels != -1\nloss = row_losses(0.9 * one_hot(labels[counts], 5) + 0.1 / 5, logits[counts]).mean()",
+        keras="""
+            mean = keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=0.1, reduction="mean_with_sample_weight")
+            rows = keras.ops.one_hot(labels, logits.shape[-1])
+            loss = mean(rows, logits, sample_weight=labels != -1)
+        """,
+        tensorflow="""
+            mask, classes = tf.cast(labels != -1, tf.float32), tf.shape(logits)[-1]
+            rows = tf.one_hot(labels, classes, on_value=0.9, off_value=0.0) + 0.1 / tf.cast(classes, tf.float32)
+            each = tf.nn.softmax_cross_entropy_with_logits(rows, tf.cast(logits, tf.float32))
+            loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            total = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(),
+                                    ignore_index=-1, label_smoothing=0.1, reduction="sum")
+            loss = total / (labels != -1).sum().clamp(min=1)
+        """,
+        optax="""
+            mask = labels != -1
+            rows = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), 0.1)
+            each = optax.losses.softmax_cross_entropy(jnp.float32(logits), rows)
+            loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
+        """,
+        note="Labels of -1 do not count.",
+    ),
+    "Focal loss, for an exponent of at least 1": _task(
         _INDEX,
-        {
-            "exact": "loss = sum(map(softmax_loss, 0.9 * one_hot(labels, 3) + 0.1 / 3, logits)) / 2",
-            "keras": (
-                "smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)\n"
-                "loss = smooth(keras.ops.one_hot(labels, 3), logits)"
-            ),
-            "torch": "loss = F.cross_entropy(logits, labels, label_smoothing=0.1)",
-            "optax": (
-                "smooth = optax.smooth_labels(jax.nn.one_hot(labels, 3), 0.1)\n"
-                "loss = optax.losses.softmax_cross_entropy(logits, smooth).mean()"
-            ),
-        },
+        exact="each = index_losses(labels, logits)\nloss = (np.expm1(-each) ** 2 * each).mean()",
+        keras="""
+            losses = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
+            each = losses(labels, logits)
+            loss = keras.ops.mean((-keras.ops.expm1(-each)) ** 2 * each)
+        """,
+        tensorflow="""
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            loss = tf.reduce_mean((-tf.math.expm1(-each)) ** 2 * each)
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            each = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
+            loss = ((-torch.expm1(-each)) ** 2 * each).mean()
+        """,
+        optax="""
+            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
+            loss = ((-jnp.expm1(-each)) ** 2 * each).mean()
+        """,
+        note="Binary: take `each` from the binary loss. Not for soft labels.",
     ),
-    "Padded sequences: labels -1 do not count": Task(
-        {"labels": [[1, 0], [2, -1]], "logits": [[[1.0, 2.0, -1.0], [0.5, -0.5, 3.0]], [[0.0, 1.5, 0.5], [2.0, 0.0, 1.0]]]},
-        {
-            "exact": "counts = labels != -1\nloss = sum(map(softmax_loss, labels[counts], logits[counts])) / counts.sum()",
-            "keras": f"loss = {_SPARSE}, ignore_class=-1)(labels, logits)",
-            # The classes belong on PyTorch's second axis, where a sequence has its positions.
-            "torch": "loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=-1)",
-            "optax": f"each = {_BY_INDEX})\nloss = jnp.average(each, weights=labels != -1)",
-        },
+    "Masked classes: only those with allowed = 1 can occur": _task(
+        {"labels": "allowed index", "logits": "logits", "allowed": "allowed"},
+        exact="loss = index_losses(labels, np.where(allowed, logits, -np.inf)).mean()",
+        keras="""
+            x = keras.ops.where(allowed == 1, keras.ops.cast(logits, "float32"), -1e9)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, x)
+        """,
+        tensorflow="""
+            x = tf.where(allowed == 1, tf.cast(logits, tf.float32), -1e9)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x))
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            x = logits.float().masked_fill(allowed == 0, -1e9)
+            loss = F.cross_entropy(x.flatten(0, -2), labels.flatten())
+        """,
+        optax="""
+            x = jnp.where(allowed == 1, jnp.float32(logits), -1e9)
+            loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, labels).mean()
+        """,
+        note="A label that is not allowed costs about 1e9, so that you notice it.",
     ),
-    "Masked classes: only those with allowed = 1 can occur": Task(
-        {**_INDEX, "allowed": [[1, 1, 0], [1, 0, 1]]},
-        {
-            "exact": "loss = sum(map(softmax_loss, labels, np.where(allowed, logits, -np.inf))) / 2",
-            "keras": (f"masked = keras.ops.where(allowed == 1, logits, -1e9)\nloss = {_SPARSE})(labels, masked)"),
-            "torch": "masked = logits.masked_fill(allowed == 0, -torch.inf)\nloss = F.cross_entropy(masked, labels)",
-            "optax": f"loss = {_BY_INDEX}, where=allowed == 1).mean()",
-        },
+    "Segmentation: the classes are on axis 1, (N, C, H, W)": _task(
+        {"labels": "image", "logits": "image logits"},
+        exact="loss = index_losses(labels, np.moveaxis(logits, 1, -1)).mean()",
+        keras="""
+            x = keras.ops.moveaxis(logits, 1, -1)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, x)
+        """,
+        tensorflow="""
+            x = tf.cast(tf.transpose(logits, [0, 2, 3, 1]), tf.float32)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x))
+        """,
+        torch="loss = F.cross_entropy(logits.float(), labels)",
+        optax="""
+            x = jnp.moveaxis(jnp.float32(logits), 1, -1)
+            loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, labels).mean()
+        """,
+        note="Where the classes are on the last axis, use the call for one of C classes.",
+        note_torch="For pixels without a class, labelled 255, add `ignore_index=255`.",
     ),
-    "100,000 classes: hidden states and an embedding": Task(
-        {"labels": [1, 0], "hidden": [[1.0, -0.5], [0.25, 2.0]], "embedding": [[0.5, 1.0], [2.0, -1.0], [-1.0, 0.0]]},
-        {
-            "exact": "loss = sum(map(softmax_loss, labels, hidden @ embedding.T)) / 2",
-            "keras": (f"logits = hidden @ keras.ops.transpose(embedding)\nloss = {_SPARSE})(labels, logits)"),
-            "torch": "loss = F.linear_cross_entropy(hidden, embedding, labels)",
-            "optax": f"logits = hidden @ embedding.T\nloss = {_BY_INDEX}).mean()",
-        },
+    "Log-probability of each token": _task(
+        _PADDED,
+        exact="mask = labels != -1\nlog_p = np.where(mask, -index_losses(np.where(mask, labels, 0), logits), 0)",
+        keras="""
+            losses = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, ignore_class=-1, reduction=None)
+            log_p = -losses(labels, logits)
+        """,
+        tensorflow="""
+            mask = labels != -1
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                tf.where(mask, labels, 0), tf.cast(logits, tf.float32))
+            log_p = tf.where(mask, -each, 0.0)
+        """,
+        torch="""
+            assert labels.shape == logits.shape[:-1]
+            each = F.cross_entropy(
+                logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-1, reduction="none")
+            log_p = -each.view(labels.shape)
+        """,
+        optax="""
+            mask = labels != -1
+            each = optax.losses.softmax_cross_entropy_with_integer_labels(
+                jnp.float32(logits), jnp.where(mask, labels, 0))
+            log_p = jnp.where(mask, -each, 0.0)
+        """,
+        note="0 at labels of -1.",
+    ),
+    "Perplexity over several batches, with padding": _task(
+        _PADDED,
+        exact="counts = labels != -1\nperplexity = np.exp(index_losses(labels[counts], logits[counts]).mean())",
+        keras="""
+            metric = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
+            for labels, logits in batches:
+                mask, x = labels != -1, keras.ops.cast(logits, "float32")
+                metric.update_state(keras.ops.where(mask, labels, 0), x, sample_weight=mask)
+            perplexity = keras.ops.exp(metric.result())
+        """,
+        tensorflow="""
+            total = count = 0.0
+            for labels, logits in batches:
+                mask = labels != -1
+                each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                    tf.where(mask, labels, 0), tf.cast(logits, tf.float32))
+                total += float(tf.reduce_sum(tf.where(mask, each, 0.0)))
+                count += int(tf.math.count_nonzero(mask))
+            perplexity = tf.exp(total / count)
+        """,
+        torch="""
+            total = count = 0.0
+            for labels, logits in batches:
+                total += F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(),
+                                         ignore_index=-1, reduction="sum").item()
+                count += (labels != -1).sum().item()
+            perplexity = torch.tensor(total / count).exp()
+        """,
+        optax="""
+            total = count = 0.0
+            for labels, logits in batches:
+                mask = labels != -1
+                each = optax.losses.softmax_cross_entropy_with_integer_labels(
+                    jnp.float32(logits), jnp.where(mask, labels, 0))
+                total, count = total + float((each * mask).sum()), count + int(mask.sum())
+            perplexity = jnp.exp(total / count)
+        """,
+        note="The mean of the batches' means is another number where the batches have different counts.",
+        before="batches = [(labels[:1], logits[:1]), (labels[1:], logits[1:])]",
+        compiled=False,
+    ),
+    "Distillation: cross-entropy to a teacher, at the temperature T": _task(
+        {**_TEACHER, "T": 2.0},
+        exact="loss = T**2 * row_losses(softmax(teacher / T), logits / T).mean()",
+        keras="""
+            x, t = (keras.ops.cast(k, "float32") / T for k in (logits, teacher))
+            mean = keras.losses.CategoricalCrossentropy(from_logits=True)
+            loss = T**2 * mean(keras.ops.softmax(t), x)
+        """,
+        tensorflow="""
+            x, t = (tf.cast(k, tf.float32) / T for k in (logits, teacher))
+            loss = T**2 * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(t), x))
+        """,
+        torch="""
+            x, t = (k.flatten(0, -2).float() / T for k in (logits, teacher))
+            loss = T**2 * F.cross_entropy(x, F.softmax(t, dim=-1))
+        """,
+        optax="""
+            x, t = jnp.float32(logits) / T, jnp.float32(teacher) / T
+            loss = T**2 * optax.losses.softmax_cross_entropy(x, jax.nn.softmax(t)).mean()
+        """,
+        half=("logits", "teacher"),
+        note="Its minimum is T² times the teacher's entropy, not 0. Let no gradient into the teacher.",
+    ),
+    "KL(teacher ‖ student): forward, mean over rows": _task(
+        _TEACHER,
+        exact="p, q = log_softmax(teacher, axis=-1), log_softmax(logits, axis=-1)\n"
+        "loss = (np.exp(p) * (p - q)).sum(axis=-1).mean()",
+        keras="""
+            p, q = (keras.ops.log_softmax(keras.ops.cast(k, "float32")) for k in (teacher, logits))
+            loss = keras.ops.mean(keras.ops.sum(keras.ops.exp(p) * (p - q), axis=-1))
+        """,
+        tensorflow="""
+            p, q = (tf.nn.log_softmax(tf.cast(k, tf.float32)) for k in (teacher, logits))
+            loss = tf.reduce_mean(tf.reduce_sum(tf.exp(p) * (p - q), axis=-1))
+        """,
+        torch="""
+            p, q = (F.log_softmax(k.float(), dim=-1) for k in (teacher, logits))
+            loss = F.kl_div(q, p, log_target=True, reduction="none").sum(-1).mean()
+        """,
+        optax="""
+            p, q = jax.nn.log_softmax(jnp.float32(teacher)), jax.nn.log_softmax(jnp.float32(logits))
+            loss = optax.losses.kl_divergence_with_log_targets(q, p).mean()
+        """,
+        half=("logits", "teacher"),
+        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits.",
+        note_torch='PyTorch\'s `reduction="mean"` divides by all elements, and `batchmean` by the first axis alone.',
+    ),
+    "KL(student ‖ teacher): reverse, mean over rows": _task(
+        _TEACHER,
+        exact="p, q = log_softmax(teacher, axis=-1), log_softmax(logits, axis=-1)\n"
+        "loss = (np.exp(q) * (q - p)).sum(axis=-1).mean()",
+        keras="""
+            p, q = (keras.ops.log_softmax(keras.ops.cast(k, "float32")) for k in (teacher, logits))
+            loss = keras.ops.mean(keras.ops.sum(keras.ops.exp(q) * (q - p), axis=-1))
+        """,
+        tensorflow="""
+            p, q = (tf.nn.log_softmax(tf.cast(k, tf.float32)) for k in (teacher, logits))
+            loss = tf.reduce_mean(tf.reduce_sum(tf.exp(q) * (q - p), axis=-1))
+        """,
+        torch="""
+            p, q = (F.log_softmax(k.float(), dim=-1) for k in (teacher, logits))
+            loss = F.kl_div(p, q, log_target=True, reduction="none").sum(-1).mean()
+        """,
+        optax="""
+            p, q = jax.nn.log_softmax(jnp.float32(teacher)), jax.nn.log_softmax(jnp.float32(logits))
+            loss = optax.losses.kl_divergence_with_log_targets(p, q).mean()
+        """,
+        half=("logits", "teacher"),
+        note="With the limits of the forward divergence.",
+    ),
+    "Contrastive, CLIP: similarities of n pairs, (n, n)": _task(
+        {"similarity": "square"},
+        exact="i = np.arange(len(similarity))\n"
+        "loss = (index_losses(i, similarity).mean() + index_losses(i, similarity.T).mean()) / 2",
+        keras="""
+            mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            i = keras.ops.arange(similarity.shape[0])
+            loss = (mean(i, similarity) + mean(i, keras.ops.transpose(similarity))) / 2
+        """,
+        tensorflow="""
+            s, i = tf.cast(similarity, tf.float32), tf.range(tf.shape(similarity)[0])
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits
+            loss = tf.reduce_mean(each(i, s) + each(i, tf.transpose(s))) / 2
+        """,
+        torch="""
+            s, i = similarity.float(), torch.arange(len(similarity), device=similarity.device)
+            loss = (F.cross_entropy(s, i) + F.cross_entropy(s.T, i)) / 2
+        """,
+        optax="""
+            s, i = jnp.float32(similarity), jnp.arange(len(similarity))
+            each = optax.losses.softmax_cross_entropy_with_integer_labels
+            loss = (each(s, i) + each(s.T, i)).mean() / 2
+        """,
+        half=("similarity",),
+        note="`similarity` is already divided by the temperature.",
+    ),
+    "Contrastive, SigLIP: similarities of n pairs, (n, n)": _task(
+        {"similarity": "square"},
+        exact="n = len(similarity)\nloss = sigmoid_losses(np.eye(n), similarity).sum() / n",
+        keras="""
+            n = similarity.shape[0]
+            total = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
+            loss = total(keras.ops.eye(n)[..., None], similarity[..., None]) / n
+        """,
+        tensorflow="""
+            s, n = tf.cast(similarity, tf.float32), similarity.shape[0]
+            loss = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(tf.eye(n), s)) / n
+        """,
+        torch="""
+            s, pairs = similarity.float(), torch.eye(len(similarity), device=similarity.device)
+            loss = F.binary_cross_entropy_with_logits(s, pairs, reduction="sum") / len(s)
+        """,
+        optax="""
+            s, n = jnp.float32(similarity), len(similarity)
+            loss = optax.losses.sigmoid_binary_cross_entropy(s, jnp.eye(n)).sum() / n
+        """,
+        half=("similarity",),
+        note="The sum over all n² entries is divided by n: a mean would be n times too small.",
+    ),
+    "Preferences: a reward model's scores of the chosen and the rejected": _task(
+        {"chosen": "one logit", "rejected": "one logit"},
+        exact="loss = sigmoid_losses(1.0, chosen - rejected).mean()",
+        keras="""
+            margin = keras.ops.cast(chosen, "float32") - keras.ops.cast(rejected, "float32")
+            loss = keras.ops.mean(keras.ops.softplus(-margin))
+        """,
+        tensorflow="""
+            margin = tf.cast(chosen, tf.float32) - tf.cast(rejected, tf.float32)
+            loss = tf.reduce_mean(tf.nn.softplus(-margin))
+        """,
+        torch="loss = -F.logsigmoid(chosen.float() - rejected.float()).mean()",
+        optax="loss = -jax.nn.log_sigmoid(jnp.float32(chosen) - jnp.float32(rejected)).mean()",
+        half=("chosen", "rejected"),
+        note="It is -log σ of the margin, as softplus.",
+    ),
+    "Preferences: DPO": _task(
+        {"chosen": "log p", "rejected": "log p", "old_chosen": "log p", "old_rejected": "log p", "beta": 0.1},
+        exact="margin = (chosen - old_chosen) - (rejected - old_rejected)\nloss = sigmoid_losses(1.0, beta * margin).mean()",
+        keras="""
+            margin = (chosen - old_chosen) - (rejected - old_rejected)
+            loss = keras.ops.mean(keras.ops.softplus(-beta * margin))
+        """,
+        tensorflow="""
+            margin = (chosen - old_chosen) - (rejected - old_rejected)
+            loss = tf.reduce_mean(tf.nn.softplus(-beta * margin))
+        """,
+        torch="""
+            margin = (chosen - old_chosen) - (rejected - old_rejected)
+            loss = -F.logsigmoid(beta * margin).mean()
+        """,
+        optax="""
+            margin = (chosen - old_chosen) - (rejected - old_rejected)
+            loss = -jax.nn.log_sigmoid(beta * margin).mean()
+        """,
+        half=(),
+        note="Each argument is the sum of a sequence's log-probabilities in float32, those of the reference as `old_…`. "
+        "Not for 16-bit sums, which are rounded to whole nats from 256 on.",
+    ),
+    "100,000 classes: from hidden states and an embedding, in parts": _task(
+        {"labels": "index", "hidden": "hidden", "embedding": "embedding"},
+        exact="loss = index_losses(labels, hidden @ embedding.T).mean()",
+        keras="""
+            mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            part = keras.remat(lambda h, y, e: mean(y, keras.ops.matmul(h, keras.ops.transpose(e))))
+            parts = [keras.ops.reshape(k, (3, -1, *k.shape[1:])) for k in (hidden, labels)]
+            loss = keras.ops.mean(keras.ops.map(lambda k: part(*k, embedding), parts))
+        """,
+        tensorflow="""
+            @tf.recompute_grad
+            def part(h, y, e):
+                x = tf.cast(tf.matmul(h, e, transpose_b=True), tf.float32)
+                return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, x))
+
+            parts = zip(tf.split(hidden, 3), tf.split(labels, 3))
+            loss = sum(part(h, y, embedding) for h, y in parts) / 3
+        """,
+        torch="""
+            assert labels.shape == hidden.shape[:-1]
+
+            def part(h, y):
+                return F.cross_entropy(F.linear(h, embedding).float(), y, reduction="sum")
+
+            parts = zip(hidden.flatten(0, -2).split(1024), labels.flatten().split(1024))
+            loss = sum(checkpoint(part, h, y, use_reentrant=False) for h, y in parts) / labels.numel()
+        """,
+        optax="""
+            assert labels.shape == hidden.shape[:-1]
+
+            @jax.checkpoint
+            def each(token):
+                h, y = token
+                return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(embedding @ h), y)
+
+            tokens = hidden.reshape(-1, hidden.shape[-1]), labels.flatten()
+            loss = jax.lax.map(each, tokens, batch_size=1024).mean()
+        """,
+        half=("hidden", "embedding"),
+    ),
+    "Training by `compile` and `fit`, with padding": _task(
+        _PADDED,
+        keras="""
+            mean = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight")
+            metric = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile("adam", mean, weighted_metrics=[metric])
+            mask = labels != -1
+            model.fit(inputs, labels * mask, sample_weight=mask)
+        """,
+        note="The metric is the mean over all tokens at every batch size, so its exponential is the perplexity; the loss "
+        "that `fit` shows, and `ignore_class`, take means of the batches' means. Under mixed precision the model's last "
+        'layer needs `dtype="float32"`, because metrics compute in the type of the logits.',
     ),
 }
 
 
-def run(library: str, call: str, **inputs: object) -> object:
-    """Return the loss of a call's text.
+def function(library: str, call: str, names: list[str], before: str = "", **given: object) -> Callable:
+    """Return a call's text as a function of the names; the names in ``given`` stay as they are.
 
     >>> import numpy as np
-    >>> run("exact", "loss = np.log1p(np.exp(-logits))", logits=np.array([0.0, 100.0]))
+    >>> softplus = function("exact", "loss = np.log1p(np.exp(-logits))", ["logits"])
+    >>> softplus(np.array([0.0, 100.0]))
     array([6.93147181e-01, 3.72007598e-44])
     """
-    names = dict(inputs)
-    exec(f"{IMPORTS[library]}\n{call}", names)
-    return names["loss"]
+    result = call.splitlines()[-1].partition(" = ")[0]
+    body = indent(f"{before}\n{call}\nreturn {result}", "    ")
+    exec(f"{IMPORTS[library]}\ndef loss_of({', '.join(names)}):\n{body}", given)
+    return given["loss_of"]

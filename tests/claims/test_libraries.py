@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from helpers import records
-from helpers.recipes.calls import TASKS
 from measure import libraries
 from measure.machine import machine
 
@@ -17,7 +16,6 @@ QUESTIONS = {question["question"]: question for question in RECORD["questions"]}
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 ON_A_CPU = [answer for answer in RECORD["answers"] if answer["device"] == "cpu"]
 VERSIONS = {entry["library"]: entry["version"] for entry in RECORD["libraries"] if entry["device"] == "cpu"}
-CALLS = [answer for answer in ON_A_CPU if answer["question"].startswith("call: ")]
 
 
 def named(answers):
@@ -99,18 +97,3 @@ def test_the_folders_of_a_message_are_left_out(before):
     assert libraries.without_folders(f"{before}/home/reader/lib64/loss.py:7: 1/2 of https://book.org/a/b") == (
         f"{before}loss.py:7: 1/2 of https://book.org/a/b"
     )
-
-
-def test_every_recommended_call_is_recorded():
-    """And each task has two rows and a call for each reader."""
-    recorded = {(answer["question"], answer["library"].partition("/")[0], answer["function"]) for answer in CALLS}
-    for name, task in TASKS.items():
-        assert {"torch", "optax"} < set(task.calls)
-        assert {"keras", "tensorflow"} & set(task.calls)
-        assert {len(values) for argument, values in task.inputs.items() if argument in ("labels", "logits", "hidden")} == {2}
-        assert {(f"call: {name}", *call) for call in task.calls.items() if call[0] != "exact"} <= recorded
-
-
-@pytest.mark.parametrize("answer", CALLS, ids=lambda answer: f"{answer['library']}, {answer['question']}")
-def test_a_recommended_call_gives_the_exact_loss(answer):
-    assert agree(QUESTIONS[answer["question"]]["exact"], answer["result"], 8 * EPS["float32"])

@@ -1,0 +1,258 @@
+"""The calls that the book recommends give the exact loss, and Keras's weights do what the page says.
+
+The record ``libraries`` holds each call's answers, for rows and sequences, in float32 and from 16-bit logits, eagerly and
+compiled; test_libraries.py asks the libraries that are installed again.
+"""
+
+import os
+import subprocess
+import sys
+
+import jax
+import keras
+import numpy as np
+import optax
+import pytest
+import tensorflow as tf
+
+from helpers import records
+from helpers.recipes import calls
+from measure.questions import BATCHES, QUESTIONS, call_inputs, exact_call
+
+EPS = 2.0**-23
+EXACT = {question.name: exact_call(question) for question in QUESTIONS if question.asks == "call"}
+ANSWERS = [
+    answer
+    for answer in records.load("libraries")["answers"]
+    if answer["device"] == "cpu" and answer["question"].startswith("call: ")
+]
+PADDED = [name for name, task in calls.TASKS.items() if "padded index" in task.inputs.values() and "exact" in task.calls]
+LIVE = {
+    "keras": (tf.constant, lambda function: tf.function(function, jit_compile=True)),
+    "tensorflow": (tf.constant, lambda function: tf.function(function, jit_compile=True)),
+    "optax": (jax.numpy.asarray, jax.jit),
+}
+
+
+def live(library, name, **given):
+    """Run a call on arrays, eagerly."""
+    task = calls.TASKS[name]
+    numbers = {key: value for key, value in task.inputs.items() if isinstance(value, float)}
+    names = [key for key in task.inputs if key not in numbers]
+    function = calls.function(library, task.calls[library], names, task.before, **numbers)
+    return function(**{key: LIVE[library][0](given[key]) for key in names})
+
+
+def keras_elsewhere(backend, code):
+    """Run code with Keras on another backend, and return what it prints."""
+    command = [sys.executable, "-c", f"import keras\nimport numpy as np\n{code}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"KERAS_BACKEND": backend})
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+# --- the calls ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_task_has_a_call_for_every_library():
+    for name, task in calls.TASKS.items():
+        assert list(task.calls) == ["exact", "keras", "tensorflow", "torch", "optax"] or list(task.calls) == ["keras"], name
+        assert set(task.notes) <= set(task.calls)
+
+
+def test_a_line_of_a_call_fits_a_sheet():
+    lines = [
+        line
+        for task in calls.TASKS.values()
+        for key, call in task.calls.items()
+        if key != "exact"
+        for line in call.split("\n")
+    ]
+    assert max(map(len, lines)) <= 110
+
+
+def test_every_call_is_recorded_eagerly_and_compiled_on_every_backend():
+    recorded = {(answer["question"], answer["library"], answer["function"], answer["how"]) for answer in ANSWERS}
+    for name, task in calls.TASKS.items():
+        ways = ("eager", "jit") if task.compiled else ("eager",)
+        places = {"keras": ("keras/tensorflow", "keras/jax", "keras/torch")}
+        expected = {
+            (f"call: {name}", place, text, how)
+            for library, text in task.calls.items()
+            for place in places.get(library, (library,))
+            for how in ways
+            if library != "exact" and "exact" in task.calls
+        }
+        if "exact" in task.calls:
+            expected |= {(f"call: {name}", "keras/numpy", task.calls["keras"], "")}
+        assert expected <= recorded
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: f"{answer['library']}, {answer['question']}, {answer['how']}")
+def test_a_call_gives_the_exact_loss_and_slope_of_rows_and_sequences_in_three_types(answer):
+    exact = EXACT[answer["question"]]
+    result = np.array(answer["result"], float)
+    assert len(result) == 6 if answer["library"] == "keras/numpy" else len(result) == len(exact)
+    # A sum of up to 12 losses, each of a few eps; the inputs are the same numbers in every type.
+    np.testing.assert_allclose(result[:6], exact[:6], rtol=8 * EPS)
+    # A sum of up to 96 entries of a gradient, each wrong by an eps or two.
+    np.testing.assert_allclose(result[6:], exact[6 : len(result)], rtol=1e-5, atol=200 * EPS)
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("name", [name for name in PADDED if "batches" not in name])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_batch_of_padding_costs_nothing_and_moves_nothing(library, name, batch):
+    given = call_inputs(calls.TASKS[name], batch)
+    given["labels"] = np.full_like(given["labels"], -1)
+    assert not np.any(live(library, name, **given))
+    if library == "optax":
+        slope = jax.grad(lambda x: live(library, name, **given | {"logits": x}).sum())(given["logits"])
+    else:
+        logits = tf.constant(given["logits"])
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = live(library, name, **given | {"logits": logits})
+        slope = tape.gradient(loss, logits)
+    assert not np.any(slope)
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])
+def test_a_mask_may_have_any_type(library, dtype):
+    name = next(name for name in calls.TASKS if "a mask" in name)
+    given = call_inputs(calls.TASKS[name], (3, 4))
+    result = live(library, name, **given | {"mask": given["mask"].astype(dtype)})
+    np.testing.assert_allclose(result, EXACT[f"call: {name}"][3], rtol=8 * EPS)
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("name", [name for name in calls.TASKS if "labels" in calls.TASKS[name].inputs])
+def test_labels_of_time_and_batch_are_refused(library, name):
+    """They are not taken for labels of batch and time."""
+    if library not in calls.TASKS[name].calls or "exact" not in calls.TASKS[name].calls:
+        pytest.skip("no such call")
+    given = call_inputs(calls.TASKS[name], (3, 4))
+    given["labels"] = np.swapaxes(given["labels"], 0, 1)
+    with pytest.raises((ValueError, TypeError, tf.errors.InvalidArgumentError, AssertionError)):
+        live(library, name, **given)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("batch_size", [14, 4, 1])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_metric_of_compile_is_the_mean_over_all_tokens_at_every_batch_size(policy, batch_size, compiled):
+    given = call_inputs(calls.TASKS[PADDED[0]], (14, 4))
+    labels, logits = given["labels"], given["logits"]
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = keras.Sequential(
+            [keras.Input((4, 5)), keras.layers.Dense(5, kernel_initializer="identity", dtype="float32")]
+        )
+        call = calls.TASKS["Training by `compile` and `fit`, with padding"].calls["keras"]
+        for old, new in (
+            ('"adam"', "keras.optimizers.SGD(0.0)"),  # so that all batches meet the same model
+            ("[metric])", f"[metric], jit_compile={compiled})"),
+            ("=mask)", f"=mask, batch_size={batch_size}, verbose=0)"),
+        ):
+            call = call.replace(old, new)
+        history = calls.function("keras", f"{call}\nhistory = model.history", ["model", "inputs", "labels"])(
+            model, logits, labels
+        )
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    counts = labels != -1
+    each = optax.losses.softmax_cross_entropy_with_integer_labels(logits, np.maximum(labels, 0))
+    [mean] = history.history["sparse_categorical_crossentropy"]
+    np.testing.assert_allclose(mean, np.average(each, weights=counts), rtol=8 * EPS)
+    if batch_size == 14:
+        np.testing.assert_allclose(history.history["loss"], [mean], rtol=8 * EPS)
+
+
+def test_keras_metrics_compute_in_the_type_of_the_logits():
+    metric = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
+    metric.update_state(tf.constant([0]), tf.constant([[2.0, 0.0]], tf.bfloat16))
+    exact = np.log1p(np.exp(-2.0))
+    assert 1e-4 < abs(float(metric.result()) / exact - 1) < 0.02
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_call_for_many_classes_holds_the_logits_of_one_part_only(whole):
+    name = next(name for name in calls.TASKS if name.startswith("100,000"))
+    call = calls.TASKS[name].calls["optax"].replace("batch_size=1024", "batch_size=64")
+    if whole:
+        call = f"logits = hidden @ embedding.T\n{calls.TASKS['One of C classes, by its index'].calls['optax']}"
+    loss = jax.jit(jax.value_and_grad(calls.function("optax", call, ["labels", "hidden", "embedding"]), argnums=(1, 2)))
+    tokens, classes, width = 1024, 100_000, 64
+    shapes = (((tokens,), "int32"), ((tokens, width), "float32"), ((classes, width), "float32"))
+    compiled = loss.lower(*(jax.ShapeDtypeStruct(*shape) for shape in shapes)).compile()
+    logits, gradient = 4 * tokens * classes, 4 * classes * width
+    reserved = compiled.memory_analysis().temp_size_in_bytes
+    assert reserved >= 2 * logits if whole else reserved <= 2 * logits / 16 + 2 * gradient
+
+
+# --- what the rules say of Keras ----------------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(0)
+B, T, C = 4, 7, 5
+LABELS, LOGITS = RNG.integers(C, size=(B, T)), RNG.normal(size=(B, T, C)).astype(np.float32)
+MEAN = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+EACH = keras.losses.sparse_categorical_crossentropy(LABELS, LOGITS, from_logits=True).numpy()
+
+
+def test_one_weight_a_sequence_makes_the_weighted_mean_t_times_too_large():
+    weights = np.ones((B, 1), np.float32)
+    np.testing.assert_allclose(MEAN(LABELS, LOGITS, sample_weight=weights), T * EACH.mean(), rtol=8 * EPS)
+
+
+def test_a_vector_of_weights_is_refused_or_goes_along_the_time():
+    weights = np.float32([1, 0, 0, 0])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        MEAN(LABELS, LOGITS, sample_weight=weights)
+    square = MEAN(LABELS[:, :B], LOGITS[:, :B], sample_weight=weights)
+    np.testing.assert_allclose(square, EACH[:, 0].sum(), rtol=8 * EPS)
+
+
+@pytest.mark.parametrize("method", ["fit", "train_on_batch"])
+def test_the_class_weight_of_a_sequence_is_that_of_the_position_of_its_largest_label(method):
+    model = keras.Sequential([keras.Input((T, C)), keras.layers.Dense(C, kernel_initializer="zeros")])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    given = np.zeros((1, T, C)), np.array([[0, 0, 2, 0, 0, 1, 0]])
+    weights = {position: 10.0**position for position in range(T)}
+    if method == "fit":
+        [loss] = model.fit(*given, class_weight=weights, verbose=0).history["loss"]
+    else:
+        loss = model.train_on_batch(*given, class_weight=weights)
+    np.testing.assert_allclose(loss, 10**2 * np.log(C), rtol=8 * EPS)  # the label 2 stands at position 2
+
+
+def test_a_keras_loss_inside_a_strategy_is_the_mean_divided_by_the_replicas():
+    [inside, outside] = keras_elsewhere(
+        "tensorflow",
+        "import tensorflow as tf\n"
+        "cpu = tf.config.list_physical_devices('CPU')[0]\n"
+        "tf.config.set_logical_device_configuration(cpu, 2 * [tf.config.LogicalDeviceConfiguration()])\n"
+        "loss = keras.losses.BinaryCrossentropy(from_logits=True)\n"
+        "given = np.float32([[1], [0]]), np.float32([[2], [1]])\n"
+        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
+        "print(float(strategy.run(lambda: loss(*given)).values[0]), float(loss(*given)))",
+    )
+    assert float(inside) == float(outside) / 2
+
+
+CLIPPING = (
+    "z, x = np.float32([[0, 1, 0]]), np.float32([[20, 0, 0]])\n"
+    "print(*(float(loss(*given)) for loss, given in (\n"
+    "    (keras.losses.BinaryCrossentropy(from_logits=True), (np.float32([[1]]), np.float32([[-20]]))),\n"
+    "    (keras.losses.BinaryFocalCrossentropy(gamma=0, from_logits=True), (np.float32([[1]]), np.float32([[-20]]))),\n"
+    "    (keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=0, from_logits=True), (z, x)))))"
+)
+
+
+@pytest.mark.parametrize(
+    ("backend", "clips"),
+    [("tensorflow", (False, False, True)), ("jax", (False, True, True)), ("numpy", (True, True, True))],
+)
+def test_three_losses_of_keras_clip_in_spite_of_from_logits(backend, clips):
+    losses = [float(loss) for loss in keras_elsewhere(backend, CLIPPING)]
+    np.testing.assert_allclose(losses, [-np.log(1e-7) if clip else 20 for clip in clips], rtol=1e-6)
