@@ -23,6 +23,7 @@ ALLOWED = {
     "precision": NUMPY | {"mpmath", "_checks"},
     "records": set(),
     "trial": NUMPY | {"ml_dtypes", "mpmath", "_checks", "precision", "records"},
+    "mutants": NUMPY,
     "explorer": {"_checks"},
     "figures": PLOT,
     "recipes.calls": set(),
