@@ -3,8 +3,8 @@
     python -m measure.speed [--elements N] [--output FILE]
 
 - Time: the processor's time of this process, which has one thread, so that other programs on the machine are not counted.
-  It is the median of rounds in which every form has its turn. The label checks of the helpers are timed with them. TensorFlow
-  is given tensors and hands back a tensor: no copy is counted. Its gradient comes from a tape, and the loss with it.
+  It is the median of rounds in which every form has its turn. The helpers' label checks are timed with them. TensorFlow is
+  given tensors and hands back a tensor: no copy is counted. Its gradient comes from a tape, and the loss with it.
 - Memory: how far the process's resident memory rises during one call on the largest array, the result included. TensorFlow
   has no such figure for a CPU, so the kernel is asked, for all forms alike. Only Linux tells; elsewhere the column is empty.
 - Error: the worst one of a loss in units of eps over a fixed sample, against mpmath, where the exact loss is normal. 1 / eps
