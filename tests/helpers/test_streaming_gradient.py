@@ -266,8 +266,8 @@ def passes(count, dtype=np.float32, keep_while_waiting=False):
     return lambda: streaming_softmax_cross_entropy(labels, blocks(), classes), gradient
 
 
-# Beside the blocks: some rows of float64 at a time (12 arrays of 16,384, less than 0.4 of a float32 block here), a few numbers
-# for each row, and Python's own.
+# Beside the blocks: some rows in float64 at a time (12 arrays of 16,384 numbers, 0.4 of a float32 block here), a few numbers
+# for each row, and Python's own
 EACH = [np.float32, np.float64, ml_dtypes.bfloat16, np.float16]
 ROOM = 1.6e6 / (TOKENS * WIDTH)
 
