@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import binary, categorical, information
+from helpers import _rows, binary, categorical, information
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_softmax_cross_entropy
 from measure import bounds, search
 
@@ -34,11 +34,23 @@ def test_rows_are_summed_in_the_order_that_the_depth_assumes(dtype, classes):
     np.testing.assert_array_equal(terms.sum(axis=-1), expected)
 
 
-def test_depth_is_that_of_the_tree():
-    class Depth(int):
-        def __add__(self, other):
-            return Depth(1 + max(int(self), int(other)))
+class Depth(int):
+    """How many additions the terms of a sum have passed through."""
 
+    def __add__(self, other):
+        return Depth(1 + max(int(self), int(other)))
+
+
+@pytest.mark.parametrize("classes", range(1, 70))
+def test_the_helpers_add_short_rows_with_no_more_additions(classes):
+    row = np.array([[Depth(0)] * classes], object)
+    if classes < _rows.SHORT:
+        assert _rows.row_sums(row)[0] <= bounds.depth(classes)
+    terms = np.exp(np.random.default_rng(classes).normal(0, 3, (5, classes)))
+    np.testing.assert_allclose(_rows.row_sums(terms), terms.sum(axis=-1), rtol=2.0**-52 * classes)
+
+
+def test_depth_is_that_of_the_tree():
     for terms in (1, 2, 7, 8, 10, 100, 127, 128, 129, 1000):
         assert bounds.sum_in_pairs(np.array([Depth(0)] * terms, object)) == bounds.depth(terms)
     assert [bounds.depth(n) for n in (10, 100, 127, 128, 1000, 50_257, 256_000)] == [5, 18, 24, 18, 21, 25, 29]
