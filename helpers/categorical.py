@@ -8,11 +8,13 @@ float64); the losses from logits compute float16 in float32 and round once. NaN 
 Infinite logits give the limit: -inf means that a class cannot occur. Where there is no limit, the result is NaN: if all
 logits of a row are -inf, and for what depends on several that are +inf.
 
-The error bounds are proved in the book's appendix *Error bounds*, for float32 as in :mod:`helpers.binary`. In them ``A`` is
-the largest number of additions that a term passes through when NumPy sums C terms in pairs: 5 for 10 classes, 21 for 1,000,
-25 for 50,257, and at most ``25 + log2(C / 128)`` for more than 128. They hold where no ``e^(x_j - m)`` that matters is
-subnormal, so for logits less than 87 below the largest (708 in float64): a sum of many subnormal terms can be a normal
-number, and it has lost their digits. The errors in the tests' samples are below ``4 + max_j |x_j - m|`` eps.
+The error bounds in the docstrings are those of float64, as in :mod:`helpers.binary`; float16 and float32 are within half an
+ulp, and what cancels within half an ulp or 1e-15 of its largest term. In the bounds ``A`` is the largest number of additions
+that a term passes through when C terms are summed: at most 5 for 10 classes, 21 for 1,000, 25 for 50,257, and for more than
+128 classes ``25 + log2(C / 128)``. ``M`` is ``min(D, log(n / r))``, with the largest distance ``D`` of a logit below ``m``,
+the number ``n`` and the sum ``r`` of the other classes' ``e^(x_j - m)``. A masked class, with a logit so far down that its
+term is 0, counts in neither. The bounds hold where no term that counts is subnormal, so for logits less than 708 below the
+largest: a sum of many subnormal terms can be a normal number, and it has lost their digits.
 """
 
 import numpy as np
@@ -49,9 +51,9 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of shape (...) and the logits' type. The error is at most ``2 + A / 2 + 2.2 log C`` eps, absolute, and the rounding
-        of the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two terms
-        cancel, and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
+        Of shape (...) and the logits' type. The error is at most ``1.01 + A / 2 + log C`` eps, absolute, and the rounding of
+        the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two terms cancel,
+        and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
 
     Raises
     ------
@@ -94,7 +96,8 @@ def softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type, each within ``5 + A / 2 + max_j |x_j - m|`` eps of the exact probability.
+        Of the logits' shape and type, each within ``3.01 + (A + log(C / p_j)) / 2`` eps of the exact probability ``p_j``
+        where that is a normal number.
 
     Raises
     ------
@@ -135,7 +138,7 @@ def log_softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type, each within ``4 + (A + max_j |x_j - m|) / 2`` eps of the exact logarithm.
+        Of the logits' shape and type, each within ``2.51 + (A + M) / 2`` eps of the exact logarithm.
 
     Raises
     ------
@@ -226,8 +229,8 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     Returns
     -------
     ndarray
-        The losses in nats, of shape (...), of the wider of the two types, within ``4.5 + A + max_j |x_j - m| / 2`` eps of
-        the exact loss. A class of weight 0 contributes nothing, even if its logit is -inf.
+        The losses in nats, of shape (...), of the wider of the two types, within ``3.01 + A + M / 2`` eps of the exact loss.
+        A class of weight 0 contributes nothing, even if its logit is -inf.
 
     Raises
     ------
@@ -284,8 +287,7 @@ def sparse_softmax_cross_entropy_with_logits(
     Returns
     -------
     ndarray
-        The losses in nats, of the labels' shape and the logits' type, within ``4 + (A + max_j |x_j - m|) / 2`` eps of the
-        exact loss.
+        The losses in nats, of the labels' shape and the logits' type, within ``2.51 + (A + M) / 2`` eps of the exact loss.
 
     Raises
     ------
@@ -341,9 +343,9 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
     ndarray
         The derivatives, of the logits' shape and of the wider of the two types. For a row of hard labels one of the two
         terms is 0, and each entry is within the relative bound of :func:`sparse_softmax_cross_entropy_gradient`. For soft
-        labels the terms may cancel, so the error is measured relative to both together: in the tests' samples it is below
-        ``8 + max_j |x_j - m|`` eps of ``p_j Σ_{k≠j} w_k + w_j Σ_{k≠j} p_k`` where that is a normal number. A relative
-        change of each weight by as many eps would move the exact derivative as far.
+        labels the terms may cancel, so the error is measured relative to both together: it is at most
+        ``5.51 + (3 A + log(C / p_j)) / 2`` eps of ``p_j Σ_{k≠j} w_k + w_j Σ_{k≠j} p_k`` where all are normal numbers. A
+        relative change of each weight by as many eps would move the exact derivative as far.
 
     Raises
     ------
@@ -403,9 +405,9 @@ def sparse_softmax_cross_entropy_gradient(
     Returns
     -------
     ndarray
-        The derivatives, of the logits' shape and type, each within ``5 + A / 2 + max_j |x_j - m|`` eps of the exact one
-        where that is a normal number, half an eps more at the label if another logit is the largest. In the tests' samples
-        they are within ``4 + max_j |x_j - m|`` eps. ``p_y - 1`` would round the label's entry to a multiple of the eps, and
+        The derivatives, of the logits' shape and type, each within ``3.01 + (A + log(C / p_j)) / 2`` eps of the exact one
+        where ``p_j`` is a normal number, half an eps more at the label if another logit is the largest, and there within
+        ``2.01 + (A + M) / 2`` eps if its own is. ``p_y - 1`` would round the label's entry to a multiple of the eps, and
         from a lead of 17 on to 0 in float32.
 
     Raises

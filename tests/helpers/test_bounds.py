@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import _rows, binary, categorical, information
+from helpers import _rows, binary, categorical, information, streaming
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_softmax_cross_entropy
 from measure import bounds, search
 
@@ -277,6 +277,32 @@ def test_the_table_states_each_bound_rounded_up(function, name):
         numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", cell.replace("- ", "-"))]
         for number, bound in zip(numbers, expected(bounds.model(*column))[name], strict=True):
             assert bound - 1e-6 <= number < bound + 0.0101, (column, bound)
+
+
+DOCSTRINGS = {
+    binary.sigmoid: ["sigmoid"],
+    binary.sigmoid_cross_entropy_with_logits: ["sigmoid loss"],
+    binary.sigmoid_cross_entropy_gradient: ["gradient, hard labels", "gradient, soft labels"],
+    binary.weighted_cross_entropy_with_logits: ["weighted loss"],
+    binary.focal_cross_entropy_with_logits: ["focal loss, gamma 2"],
+    categorical.log_sum_exp: ["log_sum_exp"],
+    categorical.softmax: ["softmax, other classes"],
+    categorical.log_softmax: ["index loss"],
+    categorical.sparse_softmax_cross_entropy_with_logits: ["index loss"],
+    categorical.sparse_softmax_cross_entropy_gradient: ["softmax, other classes", "slope at the label"],
+    categorical.softmax_cross_entropy_with_logits: ["label loss"],
+    categorical.softmax_cross_entropy_gradient: ["label gradient"],
+    streaming.merge_largest_and_rest: ["merge"],
+    streaming.streaming_softmax_cross_entropy: ["streamed loss"],
+    streaming.streaming_softmax_cross_entropy_gradient: ["streamed gradient"],
+}
+
+
+@pytest.mark.parametrize("function", DOCSTRINGS, ids=lambda function: function.__name__)
+def test_docstrings_state_the_bounds_of_float64_rounded_up(function):
+    for name in DOCSTRINGS[function]:
+        for bound in expected(bounds.model("float64", "any"))[name]:
+            assert bound < 1e-9 or f"{bound + 0.01:.2f}" in function.__doc__, (name, bound)
 
 
 FOUND = {(row["bound"], row["type"], row["level"]): row for row in bounds.RECORD["searched"]["rows"]}
