@@ -40,7 +40,7 @@ def constants(name, dtype, level):
         ),
         "weighted-loss": ({"S": logarithm}, {"BOUND": logarithm + 3 * m.u}),
         "merge": ({"SCALE": scale}, {"BOUND": scale + 3 * m.u}),
-        "rounded-once": ({"WIDE": 400 * 2.0**-52}, {"BOUND": m.u + 400 * 2.0**-52}),
+        "rounded-once": ({"WIDE": 410 * 2.0**-52}, {"BOUND": m.u + 410 * 2.0**-52}),
     }[name]
     return of_type | given, proved
 
