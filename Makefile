@@ -23,7 +23,7 @@ book: environment  ## Build the book into _build/html; only chapters that change
 	@echo "The book is in $(CURDIR)/_build/html/index.html"
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
-	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters
+	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters tests/proofs
 
 test: book  ## Build the book, then test everything
 	@pytest --numprocesses 2 --dist worksteal
@@ -37,8 +37,9 @@ speed: environment  ## Measure the losses' speed, memory and accuracy beside Ten
 vocabulary: environment  ## Measure what the loss of a large vocabulary takes, and record it: 3 minutes
 	@python -m measure.vocabulary
 
-exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers, and record it: 5 minutes
+exhaustive: environment  ## Try every float32 logit and every pair of 16-bit numbers, search near each bound, and record it: 20 minutes
 	@python -m measure.exhaustive
+	@python -m measure.search
 
 libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions, and record it: 5 minutes; LIBRARY=torch asks one
 	@$(LIBRARIES)/bin/python -m measure.libraries $(LIBRARY)

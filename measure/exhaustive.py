@@ -3,8 +3,12 @@
     python -m measure.exhaustive [--output FILE]
 
 - float32: every logit from 2^-30 to 104 in magnitude, with the labels 0 and 1. LEFT_OUT says why the others need no trial.
+  The rows of "any label" are bounds: the largest error that a theorem of the appendix allows a label in [0, 1] at any logit.
 - float16 and bfloat16: every finite logit with every label in [0, 1].
-- exp, log1p and log, of which the forms consist: every float32 argument, at each SIMD level that NumPy can use here.
+- exp, log1p and log, of which the forms consist: every float32 argument, at each SIMD level that NumPy can use here; and
+  the book's forms at each of these levels.
+- "rounded once" is what the helpers do: the book's form in float64, rounded to the type at the end. Results that are not the
+  nearest numbers of the type are counted; a result near the middle of two numbers is compared with 400 bits.
 - float64 is sampled, and its rows say so: the largest error of a sample is no bound.
 
 Errors are in eps of the type, relative to the exact result. Where that is below the normal numbers, they are in units of the
@@ -30,6 +34,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +59,9 @@ CHUNK = 2**16  # elements at a time, which stay in the cache
 JOB = 2**22  # numbers in a job, a few seconds of one core
 SAMPLES = 2**5 if np.finfo(np.longdouble).eps < 2.0**-60 else 0  # chunks of float64 numbers, if anything is wider
 LIMITS = 1, 2, 4  # eps, above which the points are counted
-EVERY = "every label"
+EVERY, ANY = "every label", "any label"
+BOOK, ONCE = "the book's form", "rounded once"
+LEVELS = {"X86_V4": "AVX-512", "X86_V3": "AVX2", "baseline(X86_V2)": "neither"}  # by NumPy's loop for exp in float32
 TYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
 TYPES["bfloat16"] = np.dtype(tf.bfloat16.as_numpy_dtype)
 
@@ -73,7 +80,7 @@ def unchecked(function: Callable) -> Callable:
 
 
 def max_abs(z: NDArray, x: NDArray) -> NDArray:
-    """Return TensorFlow's form in the type of its arguments, float16 too."""
+    """Return the loss by TensorFlow's form, in the type of its arguments."""
     return np.maximum(x, 0) - x * z + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -107,17 +114,19 @@ def tensorflow_gradient(z: NDArray, x: NDArray) -> NDArray:
 NUMPY = "float16", "float32", "float64"
 FORMS = {  # by quantity and name, with the types to try
     ("loss", "naive"): (unchecked(binary.naive_cross_entropy), NUMPY),
-    ("loss", "max/abs"): (unchecked(binary.max_abs_cross_entropy), NUMPY),
-    ("loss", "max/abs, all in float16"): (max_abs, ("float16",)),  # the helper computes float16 in float32
+    ("loss", "max/abs"): (max_abs, NUMPY),
     ("loss", "max/abs, plain log"): (max_abs_plain_log, NUMPY),
     ("loss", "logaddexp"): (logaddexp, NUMPY),
-    ("loss", "the book's form"): (unchecked(binary.sigmoid_cross_entropy_with_logits), NUMPY),
+    ("loss", BOOK): (binary._loss, NUMPY),
+    ("loss", ONCE): (unchecked(binary.sigmoid_cross_entropy_with_logits), ("float16", "float32")),
     ("loss", "TensorFlow"): (tensorflow_loss, (*NUMPY, "bfloat16")),
     ("gradient", "1 / (1 + e^-x) - z"): (lambda z, x: 1 / (1 + np.exp(-x)) - z, NUMPY),
-    ("gradient", "sigmoid(x) - z"): (lambda z, x: binary.sigmoid(x) - z, NUMPY),
-    ("gradient", "the book's form"): (unchecked(binary.sigmoid_cross_entropy_gradient), NUMPY),
+    ("gradient", "sigmoid(x) - z"): (lambda z, x: binary._sigmoid(x) - z, NUMPY),
+    ("gradient", BOOK): (binary._gradient, NUMPY),
+    ("gradient", ONCE): (unchecked(binary.sigmoid_cross_entropy_gradient), ("float16", "float32")),
     ("gradient", "TensorFlow"): (tensorflow_gradient, (*NUMPY, "bfloat16")),
 }
+AT_EACH_LEVEL = [("gradient", "sigmoid(x) - z"), *((quantity, form) for quantity, form in FORMS if form in (BOOK, ONCE))]
 FUNCTIONS = {
     "NumPy": {"exp": np.exp, "log1p": np.log1p, "log": np.log},
     "TensorFlow": {"exp": lambda x: tf.exp(x).numpy(), "log1p": lambda x: tf.math.log1p(x).numpy()},
@@ -172,6 +181,7 @@ class Tally:
     above: tuple[int, ...]  # each of the limits
     zeros: int  # where the number nearest to the exact result is not 0
     not_finite: int
+    not_nearest: int | None = None  # where another number of the type is nearer to the exact result, if that was counted
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -181,6 +191,7 @@ class Tally:
             tuple(map(sum, zip(self.above, other.above, strict=True))),
             self.zeros + other.zeros,
             self.not_finite + other.not_finite,
+            None if self.not_nearest is None else self.not_nearest + other.not_nearest,
         )
 
 
@@ -193,8 +204,10 @@ def steps(dtype: str) -> tuple[float, float]:
     return 2.0 ** (1 - t), 2.0 ** (emin + 1 - t)
 
 
-def tally(dtype: str, computed: NDArray, exact: NDArray, *arguments: NDArray, absolute: bool = False) -> Tally:
-    """Compare results with the truth. The arguments broadcast to their shape."""
+def tally(
+    dtype: str, computed: NDArray, exact: NDArray, *arguments: NDArray, absolute: bool = False, adapt: Callable | None = None
+) -> Tally:
+    """Compare results with the truth, and adapt the errors of normal ones. The arguments broadcast to their shape."""
     eps, smallest = steps(dtype)
     # The two units are equal at the smallest normal number, which is smallest / eps
     error = np.abs(computed.astype(exact.dtype) - exact) / (eps if absolute else np.maximum(np.abs(exact) * eps, smallest))
@@ -204,7 +217,8 @@ def tally(dtype: str, computed: NDArray, exact: NDArray, *arguments: NDArray, ab
         not_finite, error[lost] = int(np.count_nonzero(lost)), 0
     below = np.abs(exact) < smallest / eps
     some_below = not absolute and below.any()
-    normal = np.where(below, 0, error) if some_below else error
+    normal = adapt(error, np.abs(exact)) if adapt else error
+    normal = np.where(below, 0, normal) if some_below else normal
 
     def worst(error: NDArray) -> Worst:
         if not error.any():
@@ -223,16 +237,48 @@ def tally(dtype: str, computed: NDArray, exact: NDArray, *arguments: NDArray, ab
     )
 
 
-def tally_forms(dtype: str, over: str, z: NDArray, x: NDArray, wide: DTypeLike = np.float64) -> Tallies:
-    """Try every form of loss and gradient at labels and logits that broadcast."""
-    exact = truth(z, x, wide)
-    return {
-        (quantity, form, dtype, over): tally(
-            dtype, function(z, x), exact[quantity], z, x, absolute=(quantity, over) == ("gradient", EVERY)
-        )
-        for (quantity, form), (function, dtypes) in FORMS.items()
-        if dtype in dtypes
-    }
+def not_nearest(quantity: str, computed: NDArray, exact: NDArray, z: NDArray, x: NDArray) -> int:
+    """Count the results that are not the nearest numbers of their type to the exact ones."""
+    off = exact - computed  # exact is a float64 near the exact result
+    neighbor = np.nextafter(computed, np.copysign(np.inf, off).astype(computed.dtype))
+    half = np.abs(neighbor.astype(np.float64) - computed) / 2
+    doubtful = np.abs(off) >= half - 10 * 2.0**-52 * np.abs(exact)
+    candidates = zip(computed[doubtful], neighbor[doubtful], z[doubtful], x[doubtful], strict=True)
+    wrong = 0
+    for here, there, *arguments in candidates:
+        truly = truth_to_400_bits(quantity, *map(float, arguments))
+        wrong += abs(EXACT.mpf(float(there)) - truly) < abs(EXACT.mpf(float(here)) - truly)
+    return wrong
+
+
+def with_any_label(quantity: str, error: NDArray | float, exact: NDArray | float) -> NDArray | float:
+    """Return the error that a theorem allows any label at a logit, from that of log1p(e^-|x|) or e^-|x| / (1 + e^-|x|).
+
+    The loss adds a linear term of at most 1 eps to the logarithm, and a last rounding of half a spacing: the worst linear
+    term is the smallest one, or leads to the next power of two. The gradient is absolute, with two roundings of 1/4 eps.
+    """
+    if quantity == "gradient":
+        return error * exact + 0.5
+    fraction, _ = np.frexp(exact.astype(np.float64) if isinstance(exact, np.ndarray) else float(exact))
+    return np.maximum(error + 0.25 / fraction, 1.5 + (error - 1) * fraction)
+
+
+def tally_forms(dtype: str, over: str, z: NDArray, x: NDArray, wide: DTypeLike = np.float64, level: str = "") -> Tallies:
+    """Try every form of loss and gradient at labels and logits that broadcast, or those of a SIMD level."""
+    exact, tallies, at = truth(z, x, wide), {}, f", {level}" if level else ""
+    for quantity, form in AT_EACH_LEVEL if level else FORMS:
+        function, dtypes = FORMS[quantity, form]
+        if dtype not in dtypes:
+            continue
+        computed = function(z, x)
+        one = tally(dtype, computed, exact[quantity], z, x, absolute=(quantity, over) == ("gradient", EVERY))
+        if form == ONCE and over != EVERY:
+            one.not_nearest = not_nearest(quantity, computed, exact[quantity], z, x)
+        tallies[quantity, form + at, dtype, over] = one
+        if form == BOOK and over == "label 0" and x.max() <= 0 and dtype == "float32":  # the small term alone
+            allowed = tally(dtype, computed, exact[quantity], z, x, adapt=partial(with_any_label, quantity))
+            tallies[quantity, form + at, dtype, ANY] = allowed
+    return tallies
 
 
 def total(tallies: Iterable[Tallies]) -> Tallies:
@@ -253,13 +299,16 @@ def float32_numbers(start: int, stop: int) -> Iterator[NDArray]:
         yield np.arange(first, min(first + CHUNK, stop), dtype=np.uint32).view(np.float32)
 
 
-def hard_labels_float32(start: int, stop: int) -> Tallies:
-    """Try the labels 0 and 1 with the logits of these bits, of both signs."""
+def hard_labels_float32(start: int, stop: int, level: str = "") -> Tallies:
+    """Try the labels 0 and 1 with the logits of these bits, of both signs.
+
+    At another SIMD level the label 0 suffices, because the forms compute L(1, x) as L(0, -x).
+    """
     return total(
-        tally_forms("float32", f"label {label}", np.full_like(x, label), x)
+        tally_forms("float32", f"label {label}", np.full_like(x, label), x, level=level)
         for a in float32_numbers(start, stop)
         for x in (a, -a)
-        for label in (0, 1)
+        for label in ((0,) if level else (0, 1))
     )
 
 
@@ -323,6 +372,11 @@ def at_level(library: str, name: str, dtype: str) -> str:
     return f"NumPy, {loop['current']}"
 
 
+def level_of(loop: str) -> str:
+    """Return the SIMD level of NumPy's loop for exp, as at_level returns it."""
+    return LEVELS.get(loop.removeprefix("NumPy, "), loop)
+
+
 # --- the run ---------------------------------------------------------------------------------------------------------------
 
 Job = tuple[Callable[..., Tallies], tuple]
@@ -347,6 +401,12 @@ def function_jobs(library: str, names: Iterable[str] | None = None) -> Iterator[
                 yield function_float32, (library, name, f"[{low:g}, {high:g}]", sign, start, stop)
         for seed in range(SAMPLES):
             yield function_float64, (library, name, seed)
+
+
+def level_jobs(level: str) -> Iterator[Job]:
+    """Yield the jobs that try the book's forms at a SIMD level."""
+    for piece in slices(bits(NEAREST), bits(FURTHEST), JOB):
+        yield hard_labels_float32, (*piece, level)
 
 
 def loss_jobs() -> Iterator[Job]:
@@ -384,25 +444,30 @@ def run(job: Job) -> Tallies:
 
 
 def try_everything() -> Tallies:
-    """Run all jobs, those of NumPy's functions once for each SIMD level."""
+    """Run all jobs, those of NumPy's functions and the book's forms once for each SIMD level."""
     features = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     with workers() as pool:  # map keeps the order: of equal errors the first one stays
         tallies = total(pool.map(run, [*loss_jobs(), *function_jobs("NumPy"), *function_jobs("TensorFlow")]))
+    tried = {level_of(at_level("NumPy", "exp", "float32"))}
     for known in reversed(range(len(features))):
         with workers(*features[known:]) as pool:
-            level = {name: pool.submit(at_level, "NumPy", name, "float32").result() for name in FUNCTIONS["NumPy"]}
-            new = [name for name in level if (name, level[name]) not in {key[:2] for key in tallies}]
-            tallies |= total(pool.map(run, function_jobs("NumPy", new)))
+            loops = {name: pool.submit(at_level, "NumPy", name, "float32").result() for name in FUNCTIONS["NumPy"]}
+            new = [name for name in loops if (name, loops[name]) not in {key[:2] for key in tallies}]
+            level = level_of(loops["exp"])
+            jobs = [*function_jobs("NumPy", new), *(level_jobs(level) if level not in tried else ())]
+            tallies |= total(pool.map(run, jobs))
+            tried.add(level)
     return tallies
 
 
-def point(worst: Worst, quantity: str, dtype: str, absolute: bool = False) -> dict | None:
+def point(worst: Worst, quantity: str, dtype: str, *, absolute: bool = False, bound: bool = False) -> dict | None:
     """Return a point for the record, its error computed again from the exact result."""
     if not worst.error:
         return None
     eps, smallest = steps(dtype)
     exact = truth_to_400_bits(quantity, *worst.arguments)
     error = float(abs(EXACT.mpf(worst.computed) - exact) / (eps if absolute else max(abs(exact) * eps, smallest)))
+    error = float(with_any_label(quantity, error, abs(exact))) if bound else error
     wide = np.longdouble if dtype == "float64" else np.float64
     if abs(error - worst.error) > 10 * float(np.finfo(wide).eps) / eps * max(1, error):
         raise AssertionError(f"{quantity} at {worst.arguments}: {worst.error} in {wide.__name__}, {error} exactly")
@@ -426,13 +491,13 @@ def row(key: Key, tally: Tally) -> dict:
         "over": over,
         "points": tally.points,
         "sampled": dtype == "float64",
-        "unit": "eps" if absolute else "eps, relative",
-        "worst": point(tally.worst, quantity, dtype, absolute),
+        "unit": "eps" if absolute or (quantity, over) == ("gradient", ANY) else "eps, relative",
+        "worst": point(tally.worst, quantity, dtype, absolute=absolute, bound=over == ANY),
         "above": dict(zip(map(str, LIMITS), tally.above, strict=True)),
         "subnormal": point(tally.subnormal, quantity, dtype),
         "zeros": tally.zeros,
         "not_finite": tally.not_finite,
-    }
+    } | ({} if tally.not_nearest is None else {"not_nearest": tally.not_nearest})
 
 
 def main() -> None:
@@ -442,6 +507,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = [row(*item) for item in try_everything().items()]
     loops = {"loops": {name: at_level("NumPy", name, "float32") for name in FUNCTIONS["NumPy"]}}
+    loops["level"] = level_of(loops["loops"]["exp"])
     loops["libc"] = " ".join(platform.libc_ver())
     versions = {"Python": platform.python_version(), "NumPy": np.__version__, "TensorFlow": tf.__version__}
     record = {

@@ -11,7 +11,8 @@ from measure import exhaustive
 
 RECORD = records.load("exhaustive")
 ROWS = {(row["quantity"], row["form"], row["type"], row["over"]): row for row in RECORD["rows"]}
-FORMS = [key for key in ROWS if key[0] in ("loss", "gradient")]
+AT_OTHER_LEVELS = [key for key in ROWS if key[1].endswith((", AVX2", ", neither"))]
+FORMS = [key for key in ROWS if key[0] in ("loss", "gradient") and key not in AT_OTHER_LEVELS]
 TRIED, SAMPLED = ([key for key in FORMS if ROWS[key]["sampled"] == sampled] for sampled in (False, True))
 RECORDED_LOOPS = RECORD["machine"]["loops"]
 LOOPS = {name: exhaustive.at_level("NumPy", name, "float32") for name in RECORDED_LOOPS}
@@ -29,8 +30,8 @@ def point(key):
     return tuple(float.fromhex(number) for number in ROWS[key]["worst"]["hex"])
 
 
-def proved_bound(quantity, loops):
-    """Return the bound of the book's form in eps. NumPy's own tests allow loops that were not recorded 4 eps."""
+def bound_of_parts(quantity, loops):
+    """Return the book's form's bound in eps, from those of exp and log1p; NumPy's own tests allow unknown loops 4 eps."""
     unknown = {"worst": {"error": 4}}
     exp = ROWS.get(("exp", loops["exp"], "float32", "[-104, 0]"), unknown)["worst"]["error"]
     log1p = ROWS.get(("log1p", loops["log1p"], "float32", "[0, 1]"), unknown)["worst"]["error"]
@@ -64,9 +65,26 @@ def test_worst_point_is_found_again(key):
         assert worst.arguments == point(key)
         assert worst.error == pytest.approx(ROWS[key]["worst"]["error"], abs=2e-6)  # the run's own truth is float64
     elif (form, dtype) == ("the book's form", "float32"):
-        assert worst.error <= proved_bound(quantity, LOOPS)
+        assert worst.error <= bound_of_parts(quantity, LOOPS)
     else:
         pytest.skip("the digits of this form were recorded on another processor")
+
+
+@pytest.mark.parametrize("level", ["AVX2", "neither"])
+def test_worst_points_at_another_level_are_found_again(level):
+    features = RECORD["machine"]["simd"]
+    without = features[features.index({"AVX2": "X86_V4", "neither": "X86_V3"}[level]) :]
+    keys = [key for key in AT_OTHER_LEVELS if key[1].endswith(level)]
+    places = sorted({chunk(point(key)[1], exhaustive.NEAREST) for key in keys})
+    if not set(without) <= set(exhaustive.machine()["simd"]):
+        pytest.skip("this processor lacks what the record's was told to do without")
+    with exhaustive.workers(*without) as pool:
+        loop = pool.submit(exhaustive.at_level, "NumPy", "exp", "float32").result()
+        parts = list(pool.map(exhaustive.hard_labels_float32, *zip(*places, strict=True), [level] * len(places)))
+    found = exhaustive.total(parts)
+    assert exhaustive.level_of(loop) == level
+    for key in keys:
+        assert found[key].worst.error == pytest.approx(ROWS[key]["worst"]["error"], abs=2e-6), key
 
 
 @pytest.mark.parametrize("key", SAMPLED, ids=" ".join)
@@ -95,12 +113,18 @@ def test_worst_argument_of_a_function_is_found_again(key):
 
 def test_every_number_was_tried():
     bits = exhaustive.bits
-    assert {key[1:3] for key in FORMS} == {
-        (form, dtype) for (_, form), (_, dtypes) in exhaustive.FORMS.items() for dtype in dtypes
+    assert {key[:3] for key in FORMS} == {
+        (*form, dtype) for form, (_, dtypes) in exhaustive.FORMS.items() for dtype in dtypes
     }
+    for level in ("AVX2", "neither"):
+        forms = {(quantity, f"{form}, {level}") for quantity, form in exhaustive.AT_EACH_LEVEL}
+        assert {key[:2] for key in AT_OTHER_LEVELS if key[1].endswith(level)} == forms
     float32 = 2 * (bits(exhaustive.FURTHEST) - bits(exhaustive.NEAREST))
     finite = {"float16": 2**16 - 2**11, "bfloat16": 2**16 - 2**8}  # the others are infinities and NaN
-    for key in FORMS:
+    for key in (*FORMS, *AT_OTHER_LEVELS):
+        if key[3] == exhaustive.ANY:  # the small term alone, which both signs share
+            assert ROWS[key]["points"] == float32 / 2
+            continue
         dtype = key[2]
         labels = bits(1, exhaustive.TYPES[dtype]) + 1 if dtype in finite else 0
         assert ROWS[key]["points"] == {"float32": float32, "float64": 2**22}.get(dtype, finite.get(dtype, 0) * labels)
@@ -110,11 +134,40 @@ def test_every_number_was_tried():
 
 
 @pytest.mark.parametrize("label", ["label 0", "label 1"])
-def test_four_eps_hold_for_every_float32_logit(label):
+def test_every_float32_logit_stays_within_the_bound_of_the_parts(label):
     for quantity in ("loss", "gradient"):
         book = ROWS[quantity, "the book's form", "float32", label]
-        assert book["worst"]["error"] <= proved_bound(quantity, RECORDED_LOOPS) <= 4
+        assert book["worst"]["error"] <= bound_of_parts(quantity, RECORDED_LOOPS) <= 4
         assert book["zeros"] == book["not_finite"] == 0
+
+
+def test_any_label_adds_half_an_eps_at_most_to_the_worst_logarithm():
+    for suffix in ("", ", AVX2", ", neither"):
+        logarithm, anything = (
+            ROWS["loss", f"the book's form{suffix}", "float32", over] for over in ("label 0", "any label")
+        )
+        most = max(1, logarithm["worst"]["error"]) + 0.5
+        assert logarithm["worst"]["error"] < anything["worst"]["error"] <= most + 1e-6
+    # Beside a logarithm with an error of 2 eps, at a loss of 0.75 and its neighbors
+    assert exhaustive.with_any_label("loss", 2.0, 0.75) == pytest.approx(2 + 0.5 * 0.5 / 0.75)
+
+
+ROUNDED = [key for key in ROWS if key[1].startswith("rounded once") and key[2] == "float32"]
+
+
+@pytest.mark.parametrize("key", ROUNDED, ids=" ".join)
+def test_float64_inside_gives_the_nearest_float32(key):
+    assert ROWS[key]["worst"]["error"] <= 0.5 + 1e-6
+    assert ROWS[key]["not_nearest"] <= 2
+    assert ROWS[key]["zeros"] == ROWS[key]["not_finite"] == 0
+
+
+def test_a_result_that_is_not_the_nearest_is_counted():
+    x = np.float32([-1.5, -2.5, -3.5])
+    z, exact = np.zeros_like(x), exhaustive.truth(np.zeros_like(x), x)["loss"]
+    computed = exact.astype(np.float32)
+    assert exhaustive.not_nearest("loss", computed, exact, z, x) == 0
+    assert exhaustive.not_nearest("loss", np.nextafter(computed, np.float32(1)), exact, z, x) == 3
 
 
 def test_logaddexp_is_more_accurate_than_the_books_form():
