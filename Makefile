@@ -20,7 +20,7 @@ book: environment  ## Build the book into _build/html; only chapters that change
 	@jupyter-book build . --quiet -W --keep-going
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
-	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters
+	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters tests/proofs
 
 test: book  ## Build the book, then test everything
 	@pytest --numprocesses 2 --dist worksteal

@@ -208,11 +208,8 @@ class Row(NamedTuple):
         return self._replace(**arrays)
 
 
-def row_of(distances: NDArray, dtype: str, widths: Sequence[int] = (), *, in_pairs: bool = True) -> Row:
-    """Return what bounds need of rows: distances below the largest logit, inf for itself, and the widths of blocks.
-
-    NumPy adds a row in pairs if it lies in one piece, and term after term if its columns do.
-    """
+def row_of(distances: NDArray, dtype: str, widths: Sequence[int] = ()) -> Row:
+    """Return what bounds need of rows: distances below the largest logit, inf for itself, and the widths of blocks."""
     t, emin, _ = FORMATS[dtype]
     distances = np.asarray(distances, np.float64)
     counts = distances <= (t - emin) * np.log(2)  # beyond, a term is below half the smallest subnormal number
@@ -220,7 +217,7 @@ def row_of(distances: NDArray, dtype: str, widths: Sequence[int] = (), *, in_pai
     normal = distances < -emin * np.log(2)
     return Row(
         classes=distances.shape[-1],
-        additions=max(depth(width) if in_pairs else width - 1 for width in widths) + 3 * (len(widths) - 1),
+        additions=max(map(depth, widths)) + 3 * (len(widths) - 1),
         blocks=len(widths),
         counted=np.count_nonzero(counts, axis=-1),
         far=np.where(counts, distances, 0).max(axis=-1),

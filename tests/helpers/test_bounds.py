@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import binary, categorical, information
+from helpers import _rows, binary, categorical, information, streaming
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_softmax_cross_entropy
 from measure import bounds, search
 
@@ -34,11 +34,23 @@ def test_rows_are_summed_in_the_order_that_the_depth_assumes(dtype, classes):
     np.testing.assert_array_equal(terms.sum(axis=-1), expected)
 
 
-def test_depth_is_that_of_the_tree():
-    class Depth(int):
-        def __add__(self, other):
-            return Depth(1 + max(int(self), int(other)))
+class Depth(int):
+    """How many additions the terms of a sum have passed through."""
 
+    def __add__(self, other):
+        return Depth(1 + max(int(self), int(other)))
+
+
+@pytest.mark.parametrize("classes", range(1, 70))
+def test_the_helpers_add_short_rows_with_no_more_additions(classes):
+    row = np.array([[Depth(0)] * classes], object)
+    if classes < _rows.SHORT:
+        assert _rows.row_sums(row)[0] <= bounds.depth(classes)
+    terms = np.exp(np.random.default_rng(classes).normal(0, 3, (5, classes)))
+    np.testing.assert_allclose(_rows.row_sums(terms), terms.sum(axis=-1), rtol=2.0**-52 * classes)
+
+
+def test_depth_is_that_of_the_tree():
     for terms in (1, 2, 7, 8, 10, 100, 127, 128, 129, 1000):
         assert bounds.sum_in_pairs(np.array([Depth(0)] * terms, object)) == bounds.depth(terms)
     assert [bounds.depth(n) for n in (10, 100, 127, 128, 1000, 50_257, 256_000)] == [5, 18, 24, 18, 21, 25, 29]
@@ -49,7 +61,7 @@ def test_depth_is_that_of_the_tree():
 
 LEAST = {  # the share of its bound that a hunt of this size reaches: a bound far above its errors is vacuous
     "focal loss, gamma 2": 0.3,  # its power is allowed 4 eps
-    "merge": 0.5,
+    "merge": 0.4,
 }
 
 
@@ -65,7 +77,7 @@ def test_no_logit_exceeds_its_bound(small, name, dtype):
         pytest.skip("the helper computes it in float64 only")
     with np.errstate(all="ignore"):
         found = search.climb(name, dtype, bounds.model(dtype, LEVEL))
-    assert 0.25 * (dtype == "float64" or LEVEL == "unknown") < found["share"] <= 1
+    assert found["share"] <= 1
     if dtype == "float32" and LEVEL != "unknown":
         assert found["share"] > LEAST.get(name, 0.7)
 
@@ -122,15 +134,18 @@ def test_masked_classes_do_not_loosen_the_bound(mask):
     assert eps_off(categorical._index_loss(np.array(0), row), exact_softmax_cross_entropy(0, row)) < bound.relative * 2**23
 
 
-def test_the_row_of_the_appendix():
-    row = np.zeros(50_257, np.float32)
-    row[0] = 17
-    bound, loss = row_bound(bounds.index_loss, row), categorical._index_loss(np.array(0), row)
-    off = eps_off(loss, exact_softmax_cross_entropy(0, row))
+@pytest.mark.skipif(bounds.RECORD["machine"]["level"] != LEVEL, reason="the appendix quotes another processor")
+def test_the_rows_of_the_appendix():
     text = APPENDIX.read_text(encoding="utf8")
-    if bounds.RECORD["machine"]["level"] == LEVEL:
-        assert f"{bound.relative * 2**23:.1f} eps" in text
-        assert f"{off:.2f} eps" in text
+    row = np.zeros(50_257, np.float32)
+    for lead, digits in ((17, 2), (98, 0)):  # at 98 every other term is subnormal
+        row[0] = lead
+        off = eps_off(categorical._index_loss(np.array(0), row), exact_softmax_cross_entropy(0, row))
+        assert f"{off:,.{digits}f} eps" in text
+        bound = row_bound(bounds.index_loss, row)
+        assert off <= (bound.relative + bound.below * 2.0**-149 / float(exact_softmax_cross_entropy(0, row))) * 2**23
+    row[0] = 17
+    assert f"{row_bound(bounds.index_loss, row).relative * 2**23:.1f} eps" in text
 
 
 def test_a_quotient_that_underflows_is_covered():
@@ -139,8 +154,9 @@ def test_a_quotient_that_underflows_is_covered():
     computed = categorical._softmax(row)[-1]
     exact = EXACT.exp(EXACT.mpf(float(row[-1]))) / (50_256 + EXACT.exp(EXACT.mpf(float(row[-1]))))
     bound = row_bound(bounds.probability, row, 86.92)
-    assert eps_off(computed, exact) > 1e4  # the probability is a subnormal number
     assert abs(EXACT.mpf(float(computed)) - exact) <= bound.relative * exact + bound.below * 2.0**-149
+    if bounds.RECORD["machine"]["level"] == LEVEL:
+        assert f"{eps_off(computed, exact):,.0f} eps" in APPENDIX.read_text(encoding="utf8")
 
 
 @pytest.mark.parametrize("ratio", [0.25, 0.4999, 2.0001, 4, 100, 1e-6])
@@ -193,7 +209,9 @@ def test_a_narrow_loss_is_the_exact_one_rounded(dtype, data):
 @pytest.mark.parametrize("kind", search.KINDS)
 def test_a_narrow_loss_of_a_row_is_the_exact_one_rounded(dtype, kind):
     for classes in (2, 10, 127):
-        for row in search.draw_rows(kind, 6, classes, "float32", 1).astype(dtype):
+        with np.errstate(over="ignore"):
+            rows = search.draw_rows(kind, 6, classes, "float32", 1).astype(dtype)
+        for row in rows:
             if np.isinf(row[: classes // 2 + 1]).any():
                 continue  # float16 has no 12345 and more
             for y in {0, int(row.argmax())}:
@@ -265,6 +283,32 @@ def test_the_table_states_each_bound_rounded_up(function, name):
         numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", cell.replace("- ", "-"))]
         for number, bound in zip(numbers, expected(bounds.model(*column))[name], strict=True):
             assert bound - 1e-6 <= number < bound + 0.0101, (column, bound)
+
+
+DOCSTRINGS = {
+    binary.sigmoid: ["sigmoid"],
+    binary.sigmoid_cross_entropy_with_logits: ["sigmoid loss"],
+    binary.sigmoid_cross_entropy_gradient: ["gradient, hard labels", "gradient, soft labels"],
+    binary.weighted_cross_entropy_with_logits: ["weighted loss"],
+    binary.focal_cross_entropy_with_logits: ["focal loss, gamma 2"],
+    categorical.log_sum_exp: ["log_sum_exp"],
+    categorical.softmax: ["softmax, other classes"],
+    categorical.log_softmax: ["index loss"],
+    categorical.sparse_softmax_cross_entropy_with_logits: ["index loss"],
+    categorical.sparse_softmax_cross_entropy_gradient: ["softmax, other classes", "slope at the label"],
+    categorical.softmax_cross_entropy_with_logits: ["label loss"],
+    categorical.softmax_cross_entropy_gradient: ["label gradient"],
+    streaming.merge_largest_and_rest: ["merge"],
+    streaming.streaming_softmax_cross_entropy: ["streamed loss"],
+    streaming.streaming_softmax_cross_entropy_gradient: ["streamed gradient"],
+}
+
+
+@pytest.mark.parametrize("function", DOCSTRINGS, ids=lambda function: function.__name__)
+def test_docstrings_state_the_bounds_of_float64_rounded_up(function):
+    for name in DOCSTRINGS[function]:
+        for bound in expected(bounds.model("float64", "any"))[name]:
+            assert bound < 1e-9 or f"{bound + 0.01:.2f}" in function.__doc__, (name, bound)
 
 
 FOUND = {(row["bound"], row["type"], row["level"]): row for row in bounds.RECORD["searched"]["rows"]}
