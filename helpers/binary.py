@@ -8,11 +8,14 @@ is in nats. Every function works element by element on arrays of any shape and o
 type it is given: float16, float32 or float64 (integers and booleans count as float64). NaN in gives NaN out, at that place
 only. Infinite logits give the limit of the loss, except in the naive and the max-abs form.
 
-Float16 and float32 are computed in float64 and rounded once, so each result is within half an ulp, and a millionth of an ulp
-more, of the exact one, subnormal results included; a gradient that cancels is within half an ulp or 1e-15. The bounds in the
-docstrings are those of float64. The book's appendix *Error bounds* proves them if NumPy's float64 exp and log1p are within
-1 eps, as they are in every sample; nobody can try every argument. It also bounds the same formulas computed in float32. All
-are bounds for exactly the labels and logits given.
+float16 and float32 are computed in float64 and rounded once, in blocks (``helpers/_rows.py``): a result is within half a
+unit in the last place of the exact one, and a millionth of it, on every processor, subnormal results included. Two forms
+stay in the type of their arguments, because the book shows where they fail: the naive and the max-abs form. So does
+:func:`binary_crossentropy`, which imitates Keras.
+
+The bounds below are those of float64. The book's appendix *Error bounds* proves them, to first order in the eps, if NumPy's
+exp and log1p are off by at most 1 eps there: in every sample they are, but nobody can try every argument. They are bounds
+for exactly the labels and logits given, where no intermediate result is a subnormal number.
 """
 
 from functools import partial
@@ -46,7 +49,7 @@ def sigmoid(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        The probabilities, of the logits' shape and type, within 2.01 eps of the exact ones where those are normal numbers.
+        The probabilities, of the logits' shape and type; float64 is within 2 eps of the exact ones.
 
     Raises
     ------
@@ -136,7 +139,8 @@ def max_abs_cross_entropy(labels: ArrayLike, logits: ArrayLike, *, check_labels:
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type. Infinite logits give NaN where TensorFlow gives NaN.
+        The losses in nats, computed in the arguments' type, float16 too, and of their shape. Infinite logits give NaN where
+        TensorFlow gives NaN.
 
     Raises
     ------
@@ -183,9 +187,7 @@ def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, c
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type, within 2.51 eps of the exact loss where that is a normal number
-        and the label a normal number or 0. A subnormal loss is within 1.6 times the smallest subnormal number, which may be
-        all of it.
+        The losses in nats, of the arguments' shape and type; float64 is within 2.5 eps of the exact ones.
 
     Raises
     ------
@@ -233,15 +235,15 @@ def weighted_cross_entropy_with_logits(
         The logits ``x``, of the same shape.
     pos_weight : array_like
         The weight ``q`` of the positive part, at least 0: one number, or an array of the logits' shape (one weight for each
-        class comes to that shape by ``np.broadcast_to``). It adapts to the type of the logits.
+        class comes to that shape by ``np.broadcast_to``). It is taken as it is given: a float64 weight of 0.1 is not rounded
+        to the type of float32 logits.
     check_labels : bool, optional
         False lets labels outside [0, 1] pass; the formula holds for them, but its terms change sign and cancel.
 
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type, within 4.01 eps of the exact loss where every product in it is
-        a normal number or 0: ``q`` magnifies the error of a subnormal ``z softplus(-x)``.
+        The losses in nats, of the labels' and logits' shape and type; float64 is within 4 eps of the exact ones.
 
     Raises
     ------
@@ -294,13 +296,13 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     logits : array_like
         The logits ``x``, of the same shape.
     gamma : float, optional
-        The exponent ``γ``, at least 0. It is rounded to the type of the logits (float32 for float16 ones).
+        The exponent ``γ``, at least 0, taken as it is given.
 
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type, within ``3.51 γ + 3.01`` eps of the exact loss plus the error
-        of NumPy's power, where every factor is a normal number and ``γ`` at most 1000.
+        The losses in nats, of the arguments' shape and type; float64 is within ``3.5 γ + 3`` eps of the exact ones, plus the
+        error of NumPy's power. A millionth of float32's last place is certain up to ``γ = 20``.
 
     Raises
     ------
@@ -354,8 +356,9 @@ def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, chec
     Returns
     -------
     ndarray
-        The derivatives, of the arguments' shape and type. For labels 0 and 1 they are within 2.51 eps of the exact ones
-        where those are normal numbers; for labels in between they pass through zero, and are within 1.51 eps absolutely.
+        The derivatives, of the arguments' shape and type. For labels 0 and 1 float64 is within 2.5 eps of the exact ones.
+        For labels in between the derivative passes through 0, where float64 is within 1.5 eps absolutely, and the narrower
+        types are within 1e-15 beside their half unit in the last place.
 
     Raises
     ------
