@@ -155,9 +155,9 @@ TASKS = {
             each = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
-        note="`mask` has one entry for each loss. What is masked must be a valid label and a finite logit.",
+        note="`mask` has an entry for each loss. Masked labels must be valid, and masked logits finite.",
         note_keras="Losses over classes take their labels and logits without `[..., None]`.",
-        note_torch="For classes, `each` is one row of all positions: use `mask.flatten()`.",
+        note_torch="For classes use `mask.flatten()`.",
     ),
     "Weights: positives count q times": _task(
         {"labels": "yes or no", "logits": "one logit", "q": 3.0},
@@ -202,8 +202,8 @@ TASKS = {
             each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
             loss = jnp.average(each, weights=weights[labels])
         """,
-        note="Divided by the sum of the weights. Not for soft labels, nor for labels of -1.",
-        note_torch="For these, add `ignore_index=-1`.",
+        note="Divided by the sum of the weights. Not for soft labels, nor (as it stands) for labels of -1.",
+        note_torch="For labels of -1, add `ignore_index=-1`.",
     ),
     "Label smoothing, with padding": _task(
         _PADDED,
@@ -500,7 +500,7 @@ TASKS = {
         torch="loss = -F.logsigmoid(chosen.float() - rejected.float()).mean()",
         optax="loss = -jax.nn.log_sigmoid(jnp.float32(chosen) - jnp.float32(rejected)).mean()",
         half=("chosen", "rejected"),
-        note="It is -log σ of the margin, as softplus.",
+        note="-log σ of the margin.",
     ),
     "Preferences: DPO": _task(
         {"chosen": "log p", "rejected": "log p", "old_chosen": "log p", "old_rejected": "log p", "beta": 0.1},
@@ -522,8 +522,8 @@ TASKS = {
             loss = -jax.nn.log_sigmoid(beta * margin).mean()
         """,
         half=(),
-        note="Each argument is the sum of a sequence's log-probabilities in float32, those of the reference as `old_…`. "
-        "Not for 16-bit sums, which are rounded to whole nats from 256 on.",
+        note="Arguments are sums of a sequence's log-probabilities, of the reference as `old_…`. Keep them in float32: "
+        "bfloat16 rounds sums beyond 256 to even numbers.",
     ),
     "100,000 classes: from hidden states and an embedding, in parts": _task(
         {"labels": "index", "hidden": "hidden", "embedding": "embedding"},
