@@ -39,21 +39,27 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     y, x = aligned(labels, logits, of_rows=True)
     right = y == jnp.arange(x.shape[-1])
     own = jnp.where(right, x, 0).sum(-1, keepdims=True)
-    # 0 at the right class makes its slope minus the sum of the others' slopes
-    gap = jnp.where(right, 0, jnp.where(y == ignore, -jnp.inf, x - own))
+    # 0 makes the slope of the right class minus the sum of the others; e^-10000 is 0
+    found = right.any(-1, keepdims=True)
+    gap = jnp.where(right, 0, jnp.where(found, x - own, -1e4))
     m = lax.stop_gradient(gap.max(-1, keepdims=True).clip(0, jnp.finfo(x.dtype).max))
     # log1p adds the 1 that is missing from the sum
     rest = jnp.where(right, jnp.expm1(-m), jnp.exp(gap - m)).sum(-1)
-    is_known = (right | (y == ignore)).any(-1)
-    return jnp.where(is_known, m.squeeze(-1) + jnp.log1p(rest), jnp.nan)
+    known = (found | (y == ignore)).squeeze(-1)
+    return jnp.where(known, m.squeeze(-1) + jnp.log1p(rest), jnp.nan)
 
 
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z.
+
+    A row of zeros costs 0 and has the slope 0, whatever its logits are.
+    """
     z, x = aligned(labels, logits)
     # the class with the largest label
     right = z.argmax(-1, keepdims=True) == jnp.arange(x.shape[-1])
-    gap = jnp.where(right, 0, x - jnp.where(right, x, 0).sum(-1, keepdims=True))
+    own = jnp.where(right, x, 0).sum(-1, keepdims=True)
+    is_row = (z != 0).any(-1, keepdims=True)
+    gap = jnp.where(right, 0, jnp.where(is_row, x - own, -1e4))
     m = lax.stop_gradient(gap.max(-1, keepdims=True).clip(0, jnp.finfo(x.dtype).max))
     rest = jnp.where(right, jnp.expm1(-m), jnp.exp(gap - m))
     loss = m - gap + jnp.log1p(rest.sum(-1, keepdims=True))  # of each class

@@ -16,9 +16,9 @@ def aligned(labels, logits, of_rows=False):
     z = ops.cast(ops.convert_to_tensor(labels), x.dtype)
     shape = (*x.shape[:-1], 1) if of_rows else x.shape
     z = z[..., None] if of_rows and len(z.shape) < len(shape) else z
-    sizes = [*zip(z.shape, shape, strict=False)]
-    known = [a == b or None in (a, b) for a, b in sizes]  # None is for run time to know
-    if len(z.shape) != len(shape) or not all(known):
+    # None is for run time to know
+    fit = [a == b or None in (a, b) for a, b in zip(z.shape, shape, strict=False)]
+    if len(z.shape) != len(shape) or not all(fit):
         raise ValueError(f"labels {tuple(z.shape)} do not fit logits {tuple(x.shape)}")
     return z, x
 
@@ -43,25 +43,32 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     y, x = aligned(labels, logits, of_rows=True)
     right = y == ops.arange(ops.shape(x)[-1], dtype=x.dtype)
     own = ops.sum(ops.where(right, x, 0.0), -1, keepdims=True)
-    # 0 at the right class makes its slope minus the sum of the others' slopes
-    gap = ops.where(right, 0.0, ops.where(y == ignore, -float("inf"), x - own))
-    m = ops.stop_gradient(ops.clip(ops.max(gap, -1, keepdims=True), 0.0, 3e38))
+    # 0 makes the slope of the right class minus the sum of the others; e^-10000 is 0
+    found = ops.any(right, -1, keepdims=True)
+    gap = ops.where(right, 0.0, ops.where(found, x - own, -1e4))
+    m = ops.max(ops.stop_gradient(gap), -1, keepdims=True, initial=0.0)
+    m = ops.minimum(m, 3e38)  # float32 ends at 3.4e38
     # log1p adds the 1 that is missing from the sum
     rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
-    loss = ops.squeeze(m, -1) + ops.log1p(ops.sum(rest, -1))
-    return ops.where(ops.any(right | (y == ignore), -1), loss, float("nan"))
+    loss = m + ops.log1p(ops.sum(rest, -1, keepdims=True))
+    # 0 / 0 is nan
+    return (loss + 0 / ops.cast(found | (y == ignore), x.dtype))[..., 0]
 
 
 @keras.saving.register_keras_serializable("losses to copy")
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z.
+
+    A row of zeros costs 0 and has the slope 0, whatever its logits are.
+    """
     z, x = aligned(labels, logits)
     # the class with the largest label
     right = ops.argmax(z, -1, keepdims=True) == ops.arange(ops.shape(x)[-1])
     own = ops.sum(ops.where(right, x, 0.0), -1, keepdims=True)
-    gap = ops.where(right, 0.0, x - own)
-    m = ops.stop_gradient(ops.clip(ops.max(gap, -1, keepdims=True), 0.0, 3e38))
+    is_row = ops.any(z != 0, -1, keepdims=True)
+    gap = ops.where(right, 0.0, ops.where(is_row, x - own, -1e4))
+    m = ops.max(ops.stop_gradient(gap), -1, keepdims=True, initial=0.0)
+    m = ops.minimum(m, 3e38)  # float32 ends at 3.4e38
     rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
     loss = m - gap + ops.log1p(ops.sum(rest, -1, keepdims=True))  # of each class
-    counts = ops.logical_or(z != 0, ops.isfinite(loss))
-    return ops.sum(z * ops.where(counts, loss, 0.0), -1)
+    return ops.sum(z * ops.where((z != 0) | ops.isfinite(loss), loss, 0.0), -1)

@@ -17,7 +17,7 @@ def aligned(labels, logits, of_rows=False):
     z.shape.assert_is_compatible_with([*x.shape[:-1], 1] if of_rows else x.shape)
     sizes = tf.shape(x[..., :1] if of_rows else x)  # a graph may know them at run time
     tf.debugging.assert_equal(tf.shape(z), sizes, "labels do not fit the logits")
-    return z, x
+    return tf.reshape(z, sizes), x  # compiled, the assertion is left out
 
 
 def sigmoid_cross_entropy(labels, logits):
@@ -37,22 +37,28 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     y, x = aligned(labels, logits, of_rows=True)
     right = y == tf.range(tf.cast(tf.shape(x)[-1], x.dtype))
     own = tf.reduce_sum(tf.where(right, x, 0.0), -1, True)
-    # 0 at the right class makes its slope minus the sum of the others' slopes
-    gap = tf.where(~right, tf.where(y != ignore, x - own, -float("inf")), 0.0)
+    # 0 makes the slope of the right class minus the sum of the others; e^-10000 is 0
+    found = tf.reduce_any(right, -1, True)
+    gap = tf.where(~right, tf.where(found, x - own, -1e4), 0.0)
     m = tf.stop_gradient(tf.clip_by_value(tf.reduce_max(gap, -1, True), 0, x.dtype.max))
     # log1p adds the 1 that is missing from the sum
     rest = tf.where(right, tf.math.expm1(-m), tf.exp(gap - m))
-    loss = tf.squeeze(m, -1) + tf.math.log1p(tf.reduce_sum(rest, -1))
-    return tf.where(tf.reduce_any(right | (y == ignore), -1), loss, float("nan"))
+    loss = m + tf.math.log1p(tf.reduce_sum(rest, -1, True))
+    # 0 / 0 is nan
+    return (loss + 0 / tf.cast(found | (y == ignore), x.dtype))[..., 0]
 
 
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z.
+
+    A row of zeros costs 0 and has the slope 0, whatever its logits are.
+    """
     z, x = aligned(labels, logits)
     # the class with the largest label
     right = tf.argmax(z, -1)[..., None] == tf.range(tf.shape(x, tf.int64)[-1])
     own = tf.reduce_sum(tf.where(right, x, 0.0), -1, True)
-    gap = tf.where(~right, x - own, 0.0)
+    is_row = tf.reduce_any(z != 0, -1, True)
+    gap = tf.where(~right, tf.where(is_row, x - own, -1e4), 0.0)
     m = tf.stop_gradient(tf.clip_by_value(tf.reduce_max(gap, -1, True), 0, x.dtype.max))
     rest = tf.where(right, tf.math.expm1(-m), tf.exp(gap - m))
     loss = m - gap + tf.math.log1p(tf.reduce_sum(rest, -1, True))  # of each class

@@ -38,21 +38,27 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     y, x = aligned(labels, logits, of_rows=True)
     right = y == torch.arange(x.shape[-1], device=x.device)
     own = torch.where(right, x, 0).sum(-1, keepdim=True)
-    # 0 at the right class makes its slope minus the sum of the others' slopes
-    gap = torch.where(right, 0, torch.where(y == ignore, -torch.inf, x - own))
+    # 0 makes the slope of the right class minus the sum of the others; e^-10000 is 0
+    found = right.any(-1, keepdim=True)
+    gap = torch.where(right, 0, torch.where(found, x - own, -1e4))
     m = gap.detach().amax(-1, keepdim=True).clamp(0, torch.finfo(x.dtype).max)
     # log1p adds the 1 that is missing from the sum
     rest = torch.where(right, torch.expm1(-m), torch.exp(gap - m)).sum(-1)
-    is_known = (right | (y == ignore)).any(-1)
-    return torch.where(is_known, m.squeeze(-1) + torch.log1p(rest), torch.nan)
+    known = (found | (y == ignore)).squeeze(-1)
+    return torch.where(known, m.squeeze(-1) + torch.log1p(rest), torch.nan)
 
 
 def softmax_cross_entropy(labels, logits):
-    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z."""
+    """Return the sum over k of z_k (log(sum over j of e^x_j) - x_k) for rows z.
+
+    A row of zeros costs 0 and has the slope 0, whatever its logits are.
+    """
     z, x = aligned(labels, logits)
     # the class with the largest label
     right = z.argmax(-1, keepdim=True) == torch.arange(x.shape[-1], device=x.device)
-    gap = torch.where(right, 0, x - torch.where(right, x, 0).sum(-1, keepdim=True))
+    own = torch.where(right, x, 0).sum(-1, keepdim=True)
+    is_row = (z != 0).any(-1, keepdim=True)
+    gap = torch.where(right, 0, torch.where(is_row, x - own, -1e4))
     m = gap.detach().amax(-1, keepdim=True).clamp(0, torch.finfo(x.dtype).max)
     rest = torch.where(right, torch.expm1(-m), torch.exp(gap - m))
     loss = m - gap + torch.log1p(rest.sum(-1, keepdim=True))  # of each class

@@ -110,12 +110,45 @@ def test_labels_of_another_shape_are_an_error(module, name, shapes, how):
         how(module, getattr(module, name))(array(module, labels), array(module, logits))
 
 
-def test_shapes_that_a_graph_does_not_know_are_checked_when_it_runs():
+@pytest.mark.parametrize("jit", [False, True])
+def test_sizes_that_a_graph_does_not_know_are_checked_when_it_runs(jit):
+    """But for two unknown sizes that are exchanged, in a compiled function; Keras's loss checks known sizes only."""
     unknown = [tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None, None], tf.float32)]
-    loss = tf.function(tensorflow_losses.sparse_softmax_cross_entropy, input_signature=unknown)
+    loss = tf.function(tensorflow_losses.sparse_softmax_cross_entropy, input_signature=unknown, jit_compile=jit)
     np.testing.assert_allclose(loss(LABELS, LOGITS), sparse_softmax_cross_entropy_with_logits(LABELS, LOGITS), rtol=35 * EPS)
     with pytest.raises(tf.errors.InvalidArgumentError):
         loss(LABELS[:1], LOGITS)
+    if not jit:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            loss(LABELS.T, LOGITS)
+    loss = tf.function(keras_losses.sparse_softmax_cross_entropy, input_signature=unknown, jit_compile=jit)
+    np.testing.assert_allclose(loss(LABELS, LOGITS), sparse_softmax_cross_entropy_with_logits(LABELS, LOGITS), rtol=35 * EPS)
+
+
+def test_padding_does_not_stop_a_search_for_nan():
+    """`enable_check_numerics` stops at an infinite number anywhere, so none stands for padding."""
+    tf.debugging.enable_check_numerics()
+    try:
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+        model.compile("sgd", keras_losses.sparse_softmax_cross_entropy)
+        model.fit(np.ones((4, 5)), np.array([0, 1, 2, -100]), verbose=0)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            model.fit(np.ones((4, 5)), np.array([0, 1, 2, -1]), verbose=0)
+    finally:
+        tf.debugging.disable_check_numerics()
+    jax.config.update("jax_debug_nans", True)
+    jax.config.update("jax_debug_infs", True)
+    try:
+        assert (np.asarray(jax_losses.sparse_softmax_cross_entropy(PADDED, LOGITS)) == 0).tolist() == (PADDED < 0).tolist()
+    finally:
+        jax.config.update("jax_debug_nans", False)
+        jax.config.update("jax_debug_infs", False)
+
+
+@each
+def test_an_empty_batch_has_no_losses(module, how):
+    loss = how(module, module.sparse_softmax_cross_entropy)
+    assert loss(array(module, np.zeros(0, np.int32)), array(module, np.zeros((0, 5), np.float32))).shape == (0,)
 
 
 @each
@@ -182,6 +215,9 @@ def test_a_row_of_zeros_costs_0_even_beside_a_masked_class(module, how):
     slopes = slope(module, loss, rows, logits)
     assert not slopes[0].any()
     np.testing.assert_allclose(slopes[1], [1 / (1 + np.e) - 1, np.e / (1 + np.e), 0], rtol=4 * EPS)
+    masked = np.full((2, 3), -np.inf, np.float32)
+    masked[1] = np.nan
+    assert not slope(module, loss, array(module, np.zeros((2, 3), np.float32)), array(module, masked)).any()
 
 
 @each
