@@ -322,6 +322,44 @@ def test_devices_keep_the_digits_and_check_the_labels():
     assert found["wide"] == ["bfloat16", "bfloat16"]
 
 
+COLLECTIVES = """
+import re
+rng, out = np.random.default_rng(0), []
+count = jax.device_count()
+tokens, size = 16 * count, 8
+for classes in (100, 1000):
+    hidden, embedding = rng.standard_normal((tokens, size), np.float32), rng.standard_normal((classes, size), np.float32)
+    given, step = with_gradients(hidden, embedding, rng.integers(0, classes, tokens))
+    forward = jax.jit(lambda *weights: losses(classes)(*weights, np.zeros(tokens, int)))
+    for program in (forward, step):
+        text = program.lower(*given).compile().as_text()
+        kinds = "all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute"
+        pattern = rf"= (\\w+)\\[([\\d,]+)\\]\\S* ({kinds})[\\w-]*\\("
+        out.append([[name, dtype, [int(n) for n in shape.split(",")]] for dtype, shape, name in re.findall(pattern, text)])
+print(json.dumps(out))
+"""
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_compiled_program_exchanges_the_bytes_counted_by_hand(devices):
+    [programs] = printed(run_jax(COLLECTIVES, devices))
+    tokens, size = 16 * devices, 8
+    for forward, both in (programs[:2], programs[2:]):  # of 100 and of 1,000 classes: the bytes do not grow with them
+        assert len(forward) == 2
+        assert len(both) == 3
+        assert {dtype for _, dtype, _ in both} == {"f32"}
+        results = {(name, int(np.prod(shape)) * 4) for name, _, shape in both}
+        states = tokens * size * 4
+        assert results == {
+            ("all-gather", states),
+            ("all-gather", devices * tokens * 12),  # (m, S, x_y) of every device
+            ("reduce-scatter", states // devices),  # what a device keeps of the sum
+        }
+        assert {(name, int(np.prod(shape)) * 4) for name, _, shape in forward} == {
+            each for each in results if each[0] == "all-gather"
+        }
+
+
 TWO = """
 rng = np.random.default_rng(0)
 hidden, embedding = rng.standard_normal((64, 16), np.float32), rng.standard_normal((1001, 16), np.float32)
