@@ -223,7 +223,7 @@ def k3(log_ratio: ArrayLike) -> Floats:
 
     If a sample has the probability p where it was drawn and q elsewhere, and ``d = log q - log p``, then the mean of
     ``k3(d)`` over many samples is KL(p || q). Near 0 the three terms cancel, and so do ``expm1(d)`` and ``d``; the series
-    ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken for |d| up to 1.
+    ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken where ``d`` is between -1 and 1.
 
     Parameters
     ----------
