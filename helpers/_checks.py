@@ -38,8 +38,15 @@ def as_floats(**arguments: ArrayLike) -> list[NDArray[np.floating]]:
     return [array.astype(dtype, copy=False) for array in arrays.values()]
 
 
-def as_class_indices(labels: ArrayLike, classes: int, *, ignore_label: int | None = None) -> NDArray[np.integer]:
-    """Return labels as an array of integers, each in [0, classes) or the one to ignore.
+def as_class_indices(labels: ArrayLike, classes: int) -> NDArray[np.intp]:
+    """Return labels as an array of integers, each in [0, classes), or raise what :func:`as_classes_to_count` raises."""
+    return as_classes_to_count(labels, classes, None)[0]
+
+
+def as_classes_to_count(
+    labels: ArrayLike, classes: int, ignore_label: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return labels as an array of integers, each in [0, classes), and which of them are to ignore; these become 0.
 
     Raises
     ------
@@ -54,11 +61,12 @@ def as_class_indices(labels: ArrayLike, classes: int, *, ignore_label: int | Non
     if array.dtype.kind not in "iu" and (array.size or array.dtype != np.float64):  # NumPy makes float64 of []
         raise TypeError(f"labels must hold integers, got {array.dtype}")
     indices = array.astype(np.intp, copy=False)  # a uint64 of 2^63 or more turns negative: compare what is returned
-    outside = ((array < 0) | (array >= classes)) & (indices != ignore_label)
+    ignored = np.zeros(indices.shape, bool) if ignore_label is None else np.asarray(indices == ignore_label)
+    outside = ((array < 0) | (array >= classes)) & ~ignored
     if outside.any():
         place = tuple(int(i) for i in np.argwhere(outside)[0])
         raise ValueError(f"labels must lie in [0, {classes}), got {array[place]}{_at(place)}")
-    return indices
+    return (np.where(ignored, 0, indices) if ignored.any() else indices), ignored
 
 
 def same_shape(**arrays: NDArray) -> None:
@@ -66,6 +74,23 @@ def same_shape(**arrays: NDArray) -> None:
     (first, a), (second, b) = arrays.items()
     if a.shape != b.shape:
         raise ValueError(f"{first} and {second} must have the same shape, got {a.shape} and {b.shape}")
+
+
+def has_classes(**array: NDArray) -> None:
+    """Raise a ValueError unless the array has a last axis, with at least one class on it."""
+    [(name, x)] = array.items()
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one class on its last axis, got the shape {x.shape}")
+
+
+def one_label_a_row(labels: NDArray[np.integer], **array: NDArray) -> None:
+    """Raise a ValueError unless there is one class index for each row of the array."""
+    [(name, x)] = array.items()
+    if labels.shape != x.shape[:-1]:
+        raise ValueError(
+            f"labels must have the shape of {name} without its last axis, {x.shape[:-1]}, got {labels.shape}: "
+            "one class index for each row"
+        )
 
 
 def in_unit_interval(**arrays: NDArray) -> None:

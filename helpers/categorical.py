@@ -4,15 +4,21 @@ The classes lie on the last axis, called a row; any axes may come before it. ``x
 ``m`` the largest of them, at the index ``a``, and ``w_j`` a label's weight on the class. Losses are in nats.
 
 Every function returns the floating-point type it is given: float16, float32 or float64 (integers and booleans count as
-float64); the losses from logits compute float16 in float32 and round once. NaN makes NaN of its own row and of no other.
-Infinite logits give the limit: -inf means that a class cannot occur. Where there is no limit, the result is NaN: if all
-logits of a row are -inf, and for what depends on several that are +inf.
+float64). NaN makes NaN of its own row and of no other. Infinite logits give the limit: -inf means that a class cannot occur.
+Where there is no limit, the result is NaN: if all logits of a row are -inf, and for what depends on several that are +inf.
 
-The error bounds are proved in the book's appendix *Error bounds*, for float32 as in :mod:`helpers.binary`. In them ``A`` is
-the largest number of additions that a term passes through when NumPy sums C terms in pairs: 5 for 10 classes, 21 for 1,000,
-25 for 50,257, and at most ``25 + log2(C / 128)`` for more than 128. They hold where no ``e^(x_j - m)`` that matters is
-subnormal, so for logits less than 87 below the largest (708 in float64): a sum of many subnormal terms can be a normal
-number, and it has lost their digits. The errors in the tests' samples are below ``4 + max_j |x_j - m|`` eps.
+What is computed from logits computes float16 and float32 in float64, in blocks of rows (``helpers/_rows.py``), and rounds
+once: a result is within half a unit in the last place of the exact one, and a millionth of it, on every processor and for
+rows of any length, subnormal results included. A result that is a difference, and so may vanish, is within half a unit in
+the last place or 1e-15 of its largest term.
+
+The bounds below are those of float64, proved as in :mod:`helpers.binary`, where no exponential or product that matters is a
+subnormal number. ``D_j`` is the distance ``m - x_j``, and ``A`` the largest number of additions that a term passes through
+when NumPy sums C terms in pairs: 5 for 10 classes, 21 for 1,000, 25 for 50,257, and at most ``25 + log2(C / 128)`` for more
+than 128. ``d`` is the mean distance of the other classes, weighted by their exponentials. It is at most the largest distance
+whose exponential is not 0, and at most ``log((C - 1) / r)`` for the sum ``r`` of the exponentials: classes that are masked
+by -inf or -1e9 do not count. Where logits of different sign are near the largest number of the type, a difference of two of
+them can overflow in float64, and the loss of soft labels with it; float32 cannot overflow in float64.
 """
 
 import numpy as np
@@ -20,12 +26,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from helpers._checks import (
     as_class_indices,
+    as_classes_to_count,
     as_floats,
     below_one_half,
+    has_classes,
     in_unit_interval,
+    one_label_a_row,
     positive_integer,
     same_shape,
 )
+from helpers._rows import at, below_the_largest, by_rows, largest, row_sums, sum_of_terms, sum_of_the_others
 
 Floats = NDArray[np.floating]
 
@@ -45,9 +55,9 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of shape (...) and the logits' type. The error is at most ``2 + A / 2 + 2.2 log C`` eps, absolute, and the rounding
-        of the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two terms
-        cancel, and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
+        Of shape (...) and the logits' type. The error of float64 is at most ``1 + A / 2 + 1.5 log C`` eps, absolute, and the
+        rounding of the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two
+        terms cancel, and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
 
     Raises
     ------
@@ -68,12 +78,13 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
     Numerical Analysis 41(4), 2021.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        a, m, below = _below_the_largest(x)
-        m = m[..., 0]
-        rest = _log1p_of_the_others(np.exp(below, out=below), a)
-        result = np.where(np.isinf(m), m, m + rest)  # the rest is NaN beside several +inf, or if all are -inf
-        return result.astype(x.dtype, copy=False)[()]
+    return by_rows(_log_sum_exp, x, dtype=x.dtype)[()]
+
+
+def _log_sum_exp(x: Floats) -> Floats:
+    top, m, below = below_the_largest(x)
+    rest = np.log1p(sum_of_the_others(np.exp(below), top))
+    return np.where(np.isinf(m), m, m + rest)  # the rest is NaN beside several +inf, or if all are -inf
 
 
 def softmax(logits: ArrayLike) -> Floats:
@@ -89,7 +100,8 @@ def softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type, each within ``5 + A / 2 + max_j |x_j - m|`` eps of the exact probability.
+        Of the logits' shape and type; float64 is within ``3 + (A + D_j + log C) / 2`` eps of the exact probability, where
+        that is a normal number.
 
     Raises
     ------
@@ -110,8 +122,11 @@ def softmax(logits: ArrayLike) -> Floats:
     Blanchard, Higham and Higham, as in :func:`log_sum_exp`.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        return _probabilities(x)[0].astype(x.dtype, copy=False)
+    return by_rows(_softmax, x, dtype=x.dtype, entries=True)
+
+
+def _softmax(x: Floats) -> Floats:
+    return _probabilities(x)[0]
 
 
 def log_softmax(logits: ArrayLike) -> Floats:
@@ -127,7 +142,7 @@ def log_softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type, each within ``4 + (A + max_j |x_j - m|) / 2`` eps of the exact logarithm.
+        Of the logits' shape and type; float64 is within ``2.5 + (A + d) / 2`` eps of the exact logarithm.
 
     Raises
     ------
@@ -150,11 +165,13 @@ def log_softmax(logits: ArrayLike) -> Floats:
     The book derives this form in the chapter *Softmax and log-sum-exp*.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        a, _, below = _below_the_largest(x)
-        result = below - _log1p_of_the_others(np.exp(below), a)[..., np.newaxis]
-        result[below == -np.inf] = -np.inf  # beside several +inf too, whose own shares have no limit
-        return result.astype(x.dtype, copy=False)
+    return by_rows(_log_softmax, x, dtype=x.dtype, entries=True)
+
+
+def _log_softmax(x: Floats) -> Floats:
+    top, _, below = below_the_largest(x)
+    rest = np.log1p(sum_of_the_others(np.exp(below), top))
+    return np.where(below == -np.inf, -np.inf, below - rest[..., np.newaxis])  # beside several +inf too, which leave no rest
 
 
 def one_hot(labels: ArrayLike, depth: int) -> NDArray[np.int8]:
@@ -216,8 +233,8 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     Returns
     -------
     ndarray
-        The losses in nats, of shape (...), of the wider of the two types, within ``4.5 + A + max_j |x_j - m| / 2`` eps of
-        the exact loss. A class of weight 0 contributes nothing, even if its logit is -inf.
+        The losses in nats, of shape (...), of the wider of the two types; float64 is within ``3 + A + d / 2`` eps of the
+        exact loss. A class of weight 0 contributes nothing, even if its logit is -inf.
 
     Raises
     ------
@@ -241,17 +258,17 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     ----------
     The book derives this form in the chapter *Softmax and log-sum-exp*.
     """
-    w, x = as_floats(labels=labels, logits=logits)
-    same_shape(labels=w, logits=x)
-    _has_classes(logits=x)
-    in_unit_interval(labels=w)
-    with np.errstate(all="ignore"):
-        a, _, below = _below_the_largest(x)
-        w = w.astype(below.dtype, order="C", copy=False)
-        weighted = w * below
-        weighted[w == 0] = 0  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
-        rest = w.sum(axis=-1) * _log1p_of_the_others(np.exp(below, out=below), a)
-        return _sum_of_terms(weighted.sum(axis=-1), rest).astype(x.dtype, copy=False)[()]
+    w, x = _weights_and_logits(labels, logits)
+    return by_rows(_soft_loss, w, x, dtype=x.dtype)[()]
+
+
+def _soft_loss(w: Floats, x: Floats) -> Floats:
+    top, _, below = below_the_largest(x)
+    weighted = w * below
+    if np.isinf(below).any():  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
+        weighted[w == 0] = 0
+    rest = row_sums(w) * np.log1p(sum_of_the_others(np.exp(below), top))
+    return sum_of_terms(row_sums(weighted), rest)
 
 
 def sparse_softmax_cross_entropy_with_logits(
@@ -274,7 +291,7 @@ def sparse_softmax_cross_entropy_with_logits(
     Returns
     -------
     ndarray
-        The losses in nats, of the labels' shape and the logits' type, within ``4 + (A + max_j |x_j - m|) / 2`` eps of the
+        The losses in nats, of the labels' shape and the logits' type; float64 is within ``2.5 + (A + d) / 2`` eps of the
         exact loss.
 
     Raises
@@ -301,16 +318,15 @@ def sparse_softmax_cross_entropy_with_logits(
     ----------
     The book derives this form in the chapter *Softmax and log-sum-exp*.
     """
-    x = _logits(logits)
-    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
-    _one_label_a_row(y, logits=x)
-    ignored = y == ignore_label
-    with np.errstate(all="ignore"):
-        a, _, below = _below_the_largest(x)
-        picked = np.where(ignored, 0, y)[..., np.newaxis]  # an ignored label may be no index
-        linear = np.take_along_axis(below, picked, axis=-1)[..., 0]
-        loss = _sum_of_terms(linear, _log1p_of_the_others(np.exp(below, out=below), a))
-        return np.where(ignored, 0, loss).astype(x.dtype, copy=False)[()]
+    y, ignored, x = _classes_and_logits(labels, logits, ignore_label)
+    losses = by_rows(_index_loss, y, x, dtype=x.dtype)
+    losses[ignored] = 0
+    return losses[()]
+
+
+def _index_loss(y: NDArray[np.integer], x: Floats) -> Floats:
+    top, _, below = below_the_largest(x)
+    return sum_of_terms(at(below, y), np.log1p(sum_of_the_others(np.exp(below), top)))
 
 
 def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floats:
@@ -332,9 +348,9 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
     ndarray
         The derivatives, of the logits' shape and of the wider of the two types. For a row of hard labels one of the two
         terms is 0, and each entry is within the relative bound of :func:`sparse_softmax_cross_entropy_gradient`. For soft
-        labels the terms may cancel, so the error is measured relative to both together: in the tests' samples it is below
-        ``8 + max_j |x_j - m|`` eps of ``p_j Σ_{k≠j} w_k + w_j Σ_{k≠j} p_k`` where that is a normal number. A relative
-        change of each weight by as many eps would move the exact derivative as far.
+        labels the terms may cancel, so the error is measured relative to both together: float64 is within
+        ``5.5 + 1.5 A + (D_j + log C) / 2`` eps of ``p_j Σ_{k≠j} w_k + w_j Σ_{k≠j} p_k``. A relative change of each weight by
+        as many eps would move the exact derivative as far.
 
     Raises
     ------
@@ -357,25 +373,22 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
     ----------
     The book derives this form in the chapter *Large vocabularies*.
     """
-    w, x = as_floats(labels=labels, logits=logits)
-    same_shape(labels=w, logits=x)
-    _has_classes(logits=x)
-    in_unit_interval(labels=w)
-    with np.errstate(all="ignore"):
-        p, a, others_of_a = _probabilities(x)
-        w = w.astype(p.dtype, order="C", copy=False)
-        p_of_others = 1 - p  # safe but for the largest class: each of the others has at most half
-        np.put_along_axis(p_of_others, a, others_of_a, axis=-1)
-        b = np.argmax(w, axis=-1, keepdims=True)  # the same for the weights: the largest is left out of a sum
-        w_of_others = w.copy()
-        np.put_along_axis(w_of_others, b, 0, axis=-1)
-        others_of_b = w_of_others.sum(axis=-1, keepdims=True)
-        np.subtract(np.take_along_axis(w, b, axis=-1) + others_of_b, w, out=w_of_others)
-        np.put_along_axis(w_of_others, b, others_of_b, axis=-1)
-        p *= w_of_others
-        p_of_others *= w
-        p -= p_of_others
-        return p.astype(x.dtype, copy=False)
+    w, x = _weights_and_logits(labels, logits)
+    return by_rows(_soft_gradient, w, x, dtype=x.dtype, entries=True)
+
+
+def _soft_gradient(w: Floats, x: Floats) -> Floats:
+    p, others_of_top, below = _probabilities(x)
+    p_of_others = 1 - p  # safe but for the largest class: each of the others has at most half
+    np.copyto(p_of_others, others_of_top[..., np.newaxis], where=below == 0)
+    heaviest, w_b = largest(w)  # likewise for the weights: the largest is left out of a sum
+    rest = row_sums(w * ~heaviest)[..., np.newaxis]
+    w_of_others = (w_b + rest) - w
+    np.copyto(w_of_others, rest, where=heaviest)
+    w_of_others *= p
+    p_of_others *= w
+    w_of_others -= p_of_others
+    return w_of_others
 
 
 def sparse_softmax_cross_entropy_gradient(
@@ -397,10 +410,9 @@ def sparse_softmax_cross_entropy_gradient(
     Returns
     -------
     ndarray
-        The derivatives, of the logits' shape and type, each within ``5 + A / 2 + max_j |x_j - m|`` eps of the exact one
-        where that is a normal number, half an eps more at the label if another logit is the largest. In the tests' samples
-        they are within ``4 + max_j |x_j - m|`` eps. ``p_y - 1`` would round the label's entry to a multiple of the eps, and
-        from a lead of 17 on to 0 in float32.
+        The derivatives, of the logits' shape and type; float64 is within ``3 + (A + D_j + log C) / 2`` eps of the exact one
+        where that is a normal number, half an eps more at the label if another logit is the largest. ``p_y - 1`` would round
+        the label's entry to a multiple of the eps, and from a lead of 17 on to 0 in float32.
 
     Raises
     ------
@@ -422,18 +434,18 @@ def sparse_softmax_cross_entropy_gradient(
     ----------
     The book derives this form in the chapter *Large vocabularies*.
     """
-    x = _logits(logits)
-    y = as_class_indices(labels, x.shape[-1], ignore_label=ignore_label)
-    _one_label_a_row(y, logits=x)
-    ignored = y == ignore_label
-    with np.errstate(all="ignore"):
-        gradient, a, others_of_a = _probabilities(x)
-        picked = np.where(ignored, 0, y)[..., np.newaxis]  # an ignored label may be no index
-        # only the largest class can have more than half, where 1 - p would cancel
-        others = np.where(picked == a, others_of_a, 1 - np.take_along_axis(gradient, picked, axis=-1))
-        np.put_along_axis(gradient, picked, 0 - others, axis=-1)  # a plain minus would make -0 of 0
-        gradient[ignored] = 0
-        return gradient.astype(x.dtype, copy=False)
+    y, ignored, x = _classes_and_logits(labels, logits, ignore_label)
+    gradient = by_rows(_index_gradient, y, x, dtype=x.dtype, entries=True)
+    gradient[ignored] = 0
+    return gradient
+
+
+def _index_gradient(y: NDArray[np.integer], x: Floats) -> Floats:
+    gradient, others_of_top, below = _probabilities(x)
+    # only the largest class can have more than half, where 1 - p would cancel
+    others = np.where(at(below, y) == 0, others_of_top, 1 - at(gradient, y))
+    np.put_along_axis(gradient, y[..., np.newaxis], 0 - others[..., np.newaxis], axis=-1)  # a plain minus would make -0 of 0
+    return gradient
 
 
 def categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike, *, epsilon: float = 1e-7) -> Floats:
@@ -533,7 +545,7 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
     [p] = as_floats(probabilities=probabilities)
     _are_probabilities(p)
     y = as_class_indices(labels, p.shape[-1])
-    _one_label_a_row(y, probabilities=p)
+    one_label_a_row(y, probabilities=p)
     epsilon = below_one_half(epsilon=epsilon)
     with np.errstate(all="ignore"):
         x = np.log(np.clip(p, epsilon, 1 - epsilon))
@@ -544,68 +556,43 @@ def sparse_categorical_crossentropy(labels: ArrayLike, probabilities: ArrayLike,
 
 def _logits(logits: ArrayLike) -> Floats:
     [x] = as_floats(logits=logits)
-    _has_classes(logits=x)
+    has_classes(logits=x)
     return x
 
 
-def _has_classes(**array: Floats) -> None:
-    [(name, x)] = array.items()
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"{name} must have at least one class on its last axis, got the shape {x.shape}")
+def _weights_and_logits(labels: ArrayLike, logits: ArrayLike) -> list[Floats]:
+    w, x = as_floats(labels=labels, logits=logits)
+    same_shape(labels=w, logits=x)
+    has_classes(logits=x)
+    in_unit_interval(labels=w)
+    return [w, x]
 
 
-def _one_label_a_row(labels: NDArray[np.integer], **array: Floats) -> None:
-    [(name, x)] = array.items()
-    if labels.shape != x.shape[:-1]:
-        raise ValueError(
-            f"labels must have the shape of {name} without its last axis, {x.shape[:-1]}, got {labels.shape}: "
-            "one class index for each row"
-        )
+def _classes_and_logits(
+    labels: ArrayLike, logits: ArrayLike, ignore_label: int | None
+) -> tuple[NDArray[np.integer], NDArray[np.bool_], Floats]:
+    """Return the classes, which of them to ignore, and the logits."""
+    x = _logits(logits)
+    y, ignored = as_classes_to_count(labels, x.shape[-1], ignore_label)
+    one_label_a_row(y, logits=x)
+    return y, ignored, x
 
 
 def _are_probabilities(p: Floats) -> None:
-    _has_classes(probabilities=p)
+    has_classes(probabilities=p)
     try:
         in_unit_interval(probabilities=p)
     except ValueError as error:
         raise ValueError(f"{error}; pass logits to the function whose name ends in with_logits") from None
 
 
-def _below_the_largest(x: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Return where the largest logit of each row is, what it is, and ``x - m``; 16-bit types become float32."""
-    wide = np.result_type(x.dtype, np.float32)
-    a = np.argmax(x, axis=-1, keepdims=True)  # one place even in a tie; that of a NaN if there is one
-    m = np.take_along_axis(x, a, axis=-1).astype(wide, copy=False)
-    # rows in one piece, which NumPy sums in pairs and not one after the other; a 16-bit row is widened piece by piece
-    below = np.subtract(x, m, dtype=wide, order="C")
-    np.put_along_axis(below, a, np.where(np.isnan(m), m, 0), axis=-1)  # inf - inf is NaN, but nothing lies below itself
-    return a, m, below
-
-
-def _sum_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
-    """Return ``Σ_{j≠a} e^(x_j - m)`` from the terms of all, which are overwritten."""
-    largest = np.take_along_axis(terms, a, axis=-1)  # 1, or NaN
-    np.put_along_axis(terms, a, largest - 1, axis=-1)  # that 1 would absorb the others' digits: log1p adds it
-    return terms.sum(axis=-1)
-
-
-def _probabilities(x: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
-    """Return the softmax, where the largest logit of each row is, and what the other classes have: ``Σ_{j≠a} p_j``."""
-    a, m, below = _below_the_largest(x)
-    terms = np.exp(below, out=below)  # the exponent is never positive: nothing to overflow
-    rest = _sum_of_the_others(terms, a)[..., np.newaxis]
+def _probabilities(x: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the softmax, what the classes beside the largest have, ``Σ_{j≠a} p_j``, and ``x - m``."""
+    top, m, below = below_the_largest(x)
+    terms = np.exp(below)  # the exponent is never positive: nothing to overflow
+    rest = sum_of_the_others(terms, top)
     total = 1 + rest
-    np.put_along_axis(terms, a, 1, axis=-1)
-    terms /= np.where(m == np.inf, 1, total)  # beside several +inf, whose own shares have no limit, the others have none
-    np.put_along_axis(terms, a, 1 / total, axis=-1)
-    return terms, a, rest / total
-
-
-def _log1p_of_the_others(terms: Floats, a: NDArray[np.intp]) -> Floats:
-    """Return ``log(Σ_j e^(x_j - m))`` from its terms, which are overwritten."""
-    return np.log1p(_sum_of_the_others(terms, a))
-
-
-def _sum_of_terms(linear: Floats, rest: Floats) -> Floats:
-    """Return ``rest - linear``, two non-negative terms; an infinite one decides even if several +inf left no rest."""
-    return np.where(linear == -np.inf, np.inf, rest - linear)
+    terms /= total[..., np.newaxis]
+    if (m == np.inf).any():
+        terms[below == -np.inf] = 0  # several +inf have no limit, but beside them the others have nothing
+    return terms, rest / total, below

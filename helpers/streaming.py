@@ -3,7 +3,12 @@
 The classes of a row come in blocks, one after the other, in the order of the classes. Each block is reduced to a pair
 ``(m, r)``, its largest logit and the rest of its sum of exponentials, and the pairs are merged. What holds for the
 functions of :mod:`helpers.categorical` holds here as well: nothing overflows or cancels, NaN stays in its row, and infinite
-logits give the limit. Blocks may also be bfloat16 (that of ml_dtypes), which counts as float32.
+logits give the limit. Blocks may also be bfloat16 (that of ml_dtypes), whose results are float32.
+
+Loss and gradient are computed in float64 whatever the types of the blocks are, and rounded once, to the widest of them: they
+are as accurate as those of :mod:`helpers.categorical`, and blocks of several types may be mixed. A pair that
+:func:`largest_and_rest` or :func:`merge_largest_and_rest` returns has been rounded to its type, half a unit in the last
+place each time; make the pairs of float64 logits where many are to be merged. The bounds below are those of float64.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +19,16 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from helpers._checks import (
     as_array,
-    as_class_indices,
+    as_classes_to_count,
     as_floats,
+    has_classes,
     is_integer,
     non_negative,
+    one_label_a_row,
     positive_integer,
     same_shape,
 )
-from helpers.categorical import _below_the_largest, _has_classes, _one_label_a_row, _sum_of_terms, _sum_of_the_others
+from helpers._rows import below_the_largest, blocks_of_rows, by_rows, sum_of_terms, sum_of_the_others
 
 Floats = NDArray[np.floating]
 Blocks = Iterable[tuple[int, ArrayLike]]
@@ -64,11 +71,14 @@ def largest_and_rest(logits: ArrayLike) -> tuple[Floats, Floats]:
     The book derives this pair in the chapter *Large vocabularies*.
     """
     x = _logits(logits)
-    with np.errstate(all="ignore"):
-        a, m, below = _below_the_largest(x)
-        m = m[..., 0]
-        rest = _sum_of_the_others(np.exp(below, out=below), a)
-        return m, np.where(m == -np.inf, 0, rest)[()]  # -inf - -inf is NaN, but what cannot occur adds nothing
+    m, r = (number.astype(_result_type(x), copy=False)[()] for number in _pairs_of(x))
+    return m, r
+
+
+def _largest_and_rest(x: Floats) -> tuple[Floats, Floats]:
+    top, m, below = below_the_largest(x)
+    rest = sum_of_the_others(np.exp(below), top)
+    return m, np.where(m == -np.inf, 0, rest)  # -inf - -inf is NaN, but what cannot occur adds nothing
 
 
 def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[ArrayLike, ArrayLike]) -> tuple[Floats, Floats]:
@@ -78,9 +88,10 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
 
     The block with the smaller maximum contributes one extra term, ``e^(-|m - m'|)``, for its own maximum. The operation is
     associative and commutative, and (-inf, 0), the pair of no class, is its identity: pieces may be merged in any order, one
-    after the other or as a tree. Rounded, it remains commutative, and a merge adds at most ``4 + |m - m'| / 2`` eps to the
-    relative error of the rest, which has no term to cancel. From the pair of a block to that of all classes ``m`` only
-    rises, in a chain as in a tree, so these differences add up to no more than the spread of the logits.
+    after the other or as a tree. Rounded, it remains commutative. Where no product is a subnormal number, a merge of float64
+    pairs adds at most ``2.5 + |m - m'| / 2`` eps to the relative error of the rest, which has no term to cancel. From the
+    pair of a block to that of all classes ``m`` only rises, in a chain as in a tree, so these differences add up to no more
+    than the spread of the logits.
 
     Parameters
     ----------
@@ -119,10 +130,16 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
         same_shape(**{"m": m, name: array})
     non_negative(r=r, other_r=other_r)
     with np.errstate(all="ignore"):
-        largest = np.maximum(m, other_m)
-        scale = np.exp(-np.abs(m - other_m))  # what the side with the smaller m is multiplied by, its own 1 included
-        rest = np.where(m == largest, r, r * scale) + np.where(other_m == largest, other_r, other_r * scale) + scale
-        return largest, np.where(largest == -np.inf, 0, rest)[()]  # NaN from two sides without a class, else
+        merged = _merge(*(number.astype(np.float64, copy=False) for number in (m, r, other_m, other_r)))
+        largest, rest = (number.astype(m.dtype, copy=False)[()] for number in merged)
+    return largest, rest
+
+
+def _merge(m: Floats, r: Floats, other_m: Floats, other_r: Floats) -> tuple[Floats, Floats]:
+    largest = np.maximum(m, other_m)
+    scale = np.exp(-np.abs(m - other_m))  # what the side with the smaller m is multiplied by, its own 1 included
+    rest = np.where(m == largest, r, r * scale) + np.where(other_m == largest, other_r, other_r * scale) + scale
+    return largest, np.where(largest == -np.inf, 0, rest)  # NaN from two sides without a class, else
 
 
 def streaming_softmax_cross_entropy(
@@ -139,7 +156,7 @@ def streaming_softmax_cross_entropy(
     blocks : iterable of (int, array_like)
         Pairs of a block's first class and its logits, of shape (..., width). The blocks may differ in width; they follow
         one another without a gap. Each is let go before the next is asked for, so a generator can make them as they are
-        needed, and the memory taken is that of two blocks in the type that they are computed in.
+        needed, and the memory taken is that of one block and a few megabytes.
     classes : int
         The number of classes in all blocks together.
     ignore_label : int, optional
@@ -150,8 +167,8 @@ def streaming_softmax_cross_entropy(
     -------
     ndarray
         The losses in nats, of the labels' shape and the widest type of the blocks (float32 for bfloat16, whose 8 bits would
-        be too few for a loss), within ``4 B + (A + max_j |x_j - m|) / 2`` eps of the exact loss where that is a normal
-        number, for B blocks, of which ``A``, as in :mod:`helpers.categorical`, is the largest depth.
+        be too few for a loss). float64 is within ``2.5 B + (A + d) / 2`` eps of the exact loss where nothing underflows, for
+        B blocks, of which ``A`` is the largest depth, and with ``d`` as in :mod:`helpers.categorical`.
 
     Raises
     ------
@@ -177,12 +194,15 @@ def streaming_softmax_cross_entropy(
     kernel on a GPU.
     """
     positive_integer(classes=classes)
-    y = as_class_indices(labels, classes, ignore_label=ignore_label)
-    m, r, x_y = _reduce(y, blocks, classes)
+    y, ignored = as_classes_to_count(labels, classes, ignore_label)
+    m, r, x_y, dtype = _reduce(y, blocks, classes)
     with np.errstate(all="ignore"):
-        linear = np.where(x_y == m, 0, x_y - m)  # inf - inf is NaN, but nothing lies below itself
-        loss = _sum_of_terms(linear, np.log1p(r))
-        return np.where(y == ignore_label, 0, loss).astype(x_y.dtype, copy=False)[()]
+        return np.where(ignored, 0, _streamed_loss(m, r, x_y)).astype(dtype, copy=False)[()]
+
+
+def _streamed_loss(m: Floats, r: Floats, x_y: Floats) -> Floats:
+    linear = np.where(x_y == m, 0, x_y - m)  # inf - inf is NaN, but nothing lies below itself
+    return sum_of_terms(linear, np.log1p(r))
 
 
 def streaming_softmax_cross_entropy_gradient(
@@ -211,9 +231,9 @@ def streaming_softmax_cross_entropy_gradient(
     -------
     generator of (int, ndarray)
         Pairs of a block's first class and the derivatives by its logits, of its shape and of the widest type of the blocks
-        (float32 for bfloat16). In the tests' samples each entry is within ``4 + max_j |x_j - m| + 4 B`` eps of the exact one
-        where that is a normal number, for B blocks. The memory taken is that of two blocks, if the caller deletes a gradient
-        block before it asks for the next; a ``for`` loop keeps it that long, and takes three.
+        (float32 for bfloat16). Each float64 entry is within ``1 + 2.5 B + (A + D_j + log C) / 2`` eps of the exact one where
+        nothing underflows, for B blocks. The memory taken is that of a block and its gradient, if the caller deletes a
+        gradient block before it asks for the next; a ``for`` loop keeps it that long, and takes another.
 
     Raises
     ------
@@ -246,30 +266,49 @@ def streaming_softmax_cross_entropy_gradient(
     if not callable(blocks):
         raise TypeError(f"blocks must be a function that returns a fresh iterator, got {type(blocks).__name__}")
     positive_integer(classes=classes)
-    y = as_class_indices(labels, classes, ignore_label=ignore_label)
-    m, r, x_y = _reduce(y, blocks(), classes)
+    y, ignored = as_classes_to_count(labels, classes, ignore_label)
+    m, r, x_y, dtype = _reduce(y, blocks(), classes)
     with np.errstate(all="ignore"):
-        p_y = np.where(m == np.inf, 0, np.exp(x_y - m) / (1 + r))  # beside a +inf, what is not +inf itself
-        others = np.where(x_y == m, r / (1 + r), 1 - p_y)
-    return _gradients(y, blocks(), classes, y == ignore_label, (m, r), others, x_y.dtype)
+        slope = np.where(ignored, 0, _slope_at_the_label(m, r, x_y)).astype(dtype)
+    return _gradients(y, blocks(), classes, ignored, (m, r), slope)
 
 
-def _reduce(y: NDArray[np.integer], blocks: Blocks, classes: int) -> tuple[Floats, Floats, Floats]:
-    """Return the largest logit and the rest of each row, and the label's logit, in one pass over the blocks."""
+def _slope_at_the_label(m: Floats, r: Floats, x_y: Floats) -> Floats:
+    p_y = np.where(m == np.inf, 0, np.exp(x_y - m) / (1 + r))  # beside a +inf, what is not +inf itself
+    return 0 - np.where(x_y == m, r / (1 + r), 1 - p_y)  # a plain minus would make -0 of 0
+
+
+def _reduce(y: NDArray[np.integer], blocks: Blocks, classes: int) -> tuple[Floats, Floats, Floats, DTypeLike]:
+    """Return, in float64, the largest logit, the rest and the label's logit of each row, and the widest type of the blocks.
+
+    Nothing is rounded on the way, so a first block of float32 takes no digit from a second one of float64.
+    """
     if not isinstance(blocks, Iterable):
         raise TypeError(f"blocks must be an iterable of pairs, got {type(blocks).__name__}")
-    m, r, x_y = (np.full(y.shape, value, np.float16) for value in (-np.inf, 0, -np.inf))  # each block's type is wider
-    end = 0
+    m, r, x_y = (np.full(y.shape, value) for value in (-np.inf, 0.0, -np.inf))
+    end, dtype = 0, np.dtype(np.float16)  # no block's type is narrower
     for start, x in map(_first_class_and_logits, blocks):
         end = _next_end(start, x, y, end, classes)
-        m, r = merge_largest_and_rest((m, r), largest_and_rest(x))
+        dtype = np.result_type(dtype, np.float32 if x.dtype.name == "bfloat16" else x)
+        with np.errstate(all="ignore"):
+            m, r = _merge(m, r, *_pairs_of(x))
         here, place = _label_in_block(y, start, x)
-        x_y = np.where(here, np.take_along_axis(x, place, axis=-1)[..., 0].astype(_result_type(x)), x_y)
+        x_y = np.where(here, np.take_along_axis(x, place, axis=-1)[..., 0].astype(np.float64), x_y)
         del x  # before the next block is made
     _covers_each_class_once(classes, classes, end, classes)
     if classes > 1:  # a single class is certain, even if its logit is -inf
         r = np.where(m == -np.inf, np.nan, r)  # among several, of which none can occur, there is no limit
-    return m, r, x_y
+    return m, r, x_y, dtype
+
+
+def _pairs_of(x: Floats) -> tuple[Floats, Floats]:
+    """Return the largest logit and the rest of each row in float64."""
+    m, r = np.empty(x.shape[:-1]), np.empty(x.shape[:-1])
+    flat_m, flat_r = m.reshape(-1), r.reshape(-1)
+    with np.errstate(all="ignore"):
+        for part, [rows] in blocks_of_rows(x):
+            flat_m[part], flat_r[part] = _largest_and_rest(rows)
+    return m, r
 
 
 def _gradients(
@@ -278,35 +317,29 @@ def _gradients(
     classes: int,
     ignored: NDArray[np.bool_],
     pair: tuple[Floats, Floats],
-    others: Floats,
-    dtype: DTypeLike,
+    slope: Floats,
 ) -> Iterator[tuple[int, Floats]]:
     """Yield the gradient of each block, from what the first pass knows of all of them."""
     end = 0
     for start, x in map(_first_class_and_logits, blocks):
         end = _next_end(start, x, y, end, classes)
-        with np.errstate(all="ignore"):
-            gradient = _probabilities(x, *pair)
+        gradient = by_rows(_probabilities, *pair, x, dtype=slope.dtype, entries=True)
         here, place = _label_in_block(y, start, x)
-        picked = np.take_along_axis(gradient, place, axis=-1)
-        picked = np.where(here[..., np.newaxis], 0 - others[..., np.newaxis], picked)  # a plain minus would make -0 of 0
-        np.put_along_axis(gradient, place, picked, axis=-1)
+        picked = np.where(here, slope, np.take_along_axis(gradient, place, axis=-1)[..., 0])
+        np.put_along_axis(gradient, place, picked[..., np.newaxis], axis=-1)
         gradient[ignored] = 0
         del x  # before the caller works with the gradient
-        yield start, gradient.astype(dtype, copy=False)
+        yield start, gradient
         del gradient  # before the next block is made
     _covers_each_class_once(classes, classes, end, classes)
 
 
-def _probabilities(x: Floats, m: Floats, r: Floats) -> Floats:
-    """Return the softmax's probabilities of one block's classes, from the pair of all classes."""
-    p = np.subtract(x, m[..., np.newaxis], dtype=m.dtype, order="C")
-    total = (1 + r)[..., np.newaxis]
-    np.exp(p, out=p)
-    p /= total
-    unbounded = m == np.inf
-    if unbounded.any():  # beside a +inf the others have nothing; several +inf have a total of NaN
-        p[unbounded] = np.where(x[unbounded] == np.inf, 1 / total[unbounded], 0)
+def _probabilities(m: Floats, r: Floats, x: Floats) -> Floats:
+    """Return the softmax's probabilities of one block's classes, from the pairs of all classes."""
+    m, total = m[..., np.newaxis], (1 + r)[..., np.newaxis]
+    p = np.exp(x - m) / total
+    if (m == np.inf).any():  # beside a +inf the others have nothing; several +inf have a total of NaN
+        p = np.where(m == np.inf, np.where(x == np.inf, 1 / total, 0), p)
     return p
 
 
@@ -327,19 +360,20 @@ def _first_class_and_logits(block: tuple[int, ArrayLike]) -> tuple[int, Floats]:
 
 def _logits(logits: ArrayLike) -> Floats:
     x = as_array("logits", logits)
-    if x.dtype.name != "bfloat16":  # the arithmetic widens it piece by piece, without a copy of the whole block
+    if x.dtype.name != "bfloat16":  # it is widened piece by piece, without a copy of the whole block
         [x] = as_floats(logits=x)
-    _has_classes(logits=x)
+    has_classes(logits=x)
     return x
 
 
 def _result_type(x: Floats) -> DTypeLike:
-    return np.float32 if x.dtype.name == "bfloat16" else x.dtype
+    """Return the type of a block's pairs: float32 for 16-bit types, in which a rest of 65,536 or more would be infinite."""
+    return np.float64 if x.dtype == np.float64 else np.float32
 
 
 def _next_end(start: int, x: Floats, y: NDArray[np.integer], end: int, classes: int) -> int:
     """Return where a block ends that fits the labels and begins where the last one ended."""
-    _one_label_a_row(y, logits=x)
+    one_label_a_row(y, logits=x)
     stop = start + x.shape[-1]
     _covers_each_class_once(start, stop, end, classes)
     return stop

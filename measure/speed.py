@@ -1,13 +1,17 @@
-"""Measure the losses' speed, memory and accuracy beside TensorFlow's, on one thread, and write the record ``speed``.
+"""Measure the speed, memory and accuracy of losses and gradients beside TensorFlow's, and write the record ``speed``.
 
-    python -m measure.speed [--sizes N ...] [--output FILE]
+    python -m measure.speed [--elements N] [--output FILE]
 
-- Time: the median of rounds in which every form has its turn, so that a busy machine slows all of them alike. The label
-  checks of the helpers are timed with them. TensorFlow is given tensors and hands back a tensor: no copy is counted.
-- Memory: how far the process's resident memory rises during one call at the largest size, the result included. TensorFlow
+- Time: the processor's time of this process, which has one thread, so that other programs on the machine are not counted.
+  It is the median of rounds in which every form has its turn. The helpers' label checks are timed with them. TensorFlow is
+  given tensors and hands back a tensor: no copy is counted. Its gradient comes from a tape, and the loss with it.
+- Memory: how far the process's resident memory rises during one call on the largest array, the result included. TensorFlow
   has no such figure for a CPU, so the kernel is asked, for all forms alike. Only Linux tells; elsewhere the column is empty.
-- Error: the worst one in units of eps over a fixed sample, against mpmath, where the exact loss is a normal number.
-  1 / eps stands for no correct digit.
+- Error: the worst one of a loss in units of eps over a fixed sample, against mpmath, where the exact loss is normal. 1 / eps
+  stands for no correct digit.
+
+"The book's form" is the formula in the type of its arguments, computed in one piece. "Rounded once" is the helper: the same
+formula in float64, in blocks, and its result rounded to the type.
 """
 
 import os
@@ -35,19 +39,20 @@ from helpers import binary, categorical, precision, records
 from measure.machine import machine
 
 Arrays = tuple[NDArray, ...]
-CLASSES = 1000  # in each row of logits
+ELEMENTS = 2 * 10**6  # in the rows of logits together
 
 
 class Loss(NamedTuple):
-    """A loss to measure: its forms in NumPy, TensorFlow's op, and where to try them."""
+    """A loss or a gradient to measure: its forms in NumPy, TensorFlow's op, and where to try them."""
 
     name: str
     forms: dict[str, Callable]
     tensorflow: Callable
-    exact: Callable
-    arguments: Callable[[int, DTypeLike], Arrays]  # of so many elements, to time
-    samples: Callable[[DTypeLike], dict[str, Arrays]]  # by kind of label, to compare with the exact loss
+    arguments: Callable[[int, DTypeLike], Arrays]  # of so many elements, or of rows of so many classes, to time
     sizes: tuple[int, ...]
+    classes: bool = False  # whether the sizes are numbers of classes
+    exact: Callable | None = None
+    samples: Callable[[DTypeLike], dict[str, Arrays]] = lambda dtype: {}  # by kind of label, to compare with the exact loss
 
 
 def binary_arguments(size: int, dtype: DTypeLike) -> Arrays:
@@ -69,16 +74,16 @@ def binary_samples(dtype: DTypeLike) -> dict[str, Arrays]:
     }
 
 
-def softmax_arguments(size: int, dtype: DTypeLike, classes: int = CLASSES) -> Arrays:
-    """Return soft labels and logits, as many rows as make up the size."""
+def softmax_arguments(classes: int, dtype: DTypeLike, elements: int = ELEMENTS) -> Arrays:
+    """Return soft labels and logits, as many rows as hold the elements."""
     rng = np.random.default_rng(0)
-    shape = size // classes, classes
+    shape = max(1, elements // classes), classes
     return rng.dirichlet(np.ones(classes), shape[0]).astype(dtype), rng.normal(0, 10, shape).astype(dtype)
 
 
-def sparse_arguments(size: int, dtype: DTypeLike, classes: int = CLASSES) -> Arrays:
+def sparse_arguments(classes: int, dtype: DTypeLike, elements: int = ELEMENTS) -> Arrays:
     """Return class indices and logits; for every other row the index is that of the largest logit."""
-    _, x = softmax_arguments(size, dtype, classes)
+    _, x = softmax_arguments(classes, dtype, elements)
     y = np.random.default_rng(1).integers(classes, size=len(x))
     return np.where(np.arange(len(x)) % 2, y, x.argmax(axis=-1)), x
 
@@ -96,11 +101,26 @@ def by_logaddexp(labels: NDArray, logits: NDArray) -> NDArray:
     return labels * np.logaddexp(zero, -logits) + (1 - labels) * np.logaddexp(zero, logits)
 
 
+def gradient_of(op: Callable) -> Callable:
+    """Return the gradient of one of TensorFlow's losses by the logits."""
+
+    def gradient(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = op(labels, logits)
+        return tape.gradient(loss, logits)
+
+    return gradient
+
+
 def exact_rows(labels: NDArray, logits: NDArray) -> NDArray:
     """Return the exact softmax losses, a row at a time."""
     return np.array([precision.exact_softmax_cross_entropy(*row) for row in zip(labels, logits, strict=True)])
 
 
+FORM, ONCE = "the book's form", "rounded once"
+SIZES = 10**5, 10**6, 10**7
+WIDTHS = 10, 1000, 50_257
 LOSSES = (
     Loss(
         name="sigmoid",
@@ -108,34 +128,61 @@ LOSSES = (
             "naive": binary.naive_cross_entropy,
             "max/abs": binary.max_abs_cross_entropy,
             "logaddexp": by_logaddexp,
-            "the book's form": binary.sigmoid_cross_entropy_with_logits,
+            FORM: binary._loss,
+            ONCE: binary.sigmoid_cross_entropy_with_logits,
         },
         tensorflow=tf.nn.sigmoid_cross_entropy_with_logits,
-        exact=precision.exact_sigmoid_cross_entropy,
         arguments=binary_arguments,
+        sizes=(10**3, 10**4, *SIZES),
+        exact=precision.exact_sigmoid_cross_entropy,
         samples=binary_samples,
-        sizes=(10**3, 10**4, 10**5, 10**6, 10**7),
+    ),
+    Loss(
+        name="sigmoid gradient",
+        forms={FORM: binary._gradient, ONCE: binary.sigmoid_cross_entropy_gradient},
+        tensorflow=gradient_of(tf.nn.sigmoid_cross_entropy_with_logits),
+        arguments=binary_arguments,
+        sizes=SIZES,
     ),
     Loss(
         name="sparse softmax",
         forms={
             "log-sum-exp - logit": log_sum_exp_minus_logit,
-            "the book's form": categorical.sparse_softmax_cross_entropy_with_logits,
+            FORM: categorical._index_loss,
+            ONCE: categorical.sparse_softmax_cross_entropy_with_logits,
         },
         tensorflow=tf.nn.sparse_softmax_cross_entropy_with_logits,
-        exact=exact_rows,
         arguments=sparse_arguments,
-        samples=lambda dtype: {"hard": sparse_arguments(15_000, dtype, classes=10)},
-        sizes=(10**5, 2 * 10**6),
+        sizes=WIDTHS,
+        classes=True,
+        exact=exact_rows,
+        samples=lambda dtype: {"hard": sparse_arguments(10, dtype, 15_000)},
+    ),
+    Loss(
+        name="sparse softmax gradient",
+        forms={FORM: categorical._index_gradient, ONCE: categorical.sparse_softmax_cross_entropy_gradient},
+        tensorflow=gradient_of(tf.nn.sparse_softmax_cross_entropy_with_logits),
+        arguments=sparse_arguments,
+        sizes=WIDTHS,
+        classes=True,
     ),
     Loss(
         name="softmax",
-        forms={"the book's form": categorical.softmax_cross_entropy_with_logits},
+        forms={FORM: categorical._soft_loss, ONCE: categorical.softmax_cross_entropy_with_logits},
         tensorflow=tf.nn.softmax_cross_entropy_with_logits,
-        exact=exact_rows,
         arguments=softmax_arguments,
-        samples=lambda dtype: {"soft": softmax_arguments(15_000, dtype, classes=10)},
-        sizes=(10**5, 2 * 10**6),
+        sizes=WIDTHS,
+        classes=True,
+        exact=exact_rows,
+        samples=lambda dtype: {"soft": softmax_arguments(10, dtype, 15_000)},
+    ),
+    Loss(
+        name="softmax gradient",
+        forms={FORM: categorical._soft_gradient, ONCE: categorical.softmax_cross_entropy_gradient},
+        tensorflow=gradient_of(tf.nn.softmax_cross_entropy_with_logits),
+        arguments=softmax_arguments,
+        sizes=WIDTHS,
+        classes=True,
     ),
 )
 
@@ -152,14 +199,14 @@ def calls(loss: Loss, arguments: Arrays) -> dict[str, Callable]:
 
 
 def seconds(forms: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Return the median time of each call over 15 rounds of so many calls in a row; one round comes first, to warm up."""
+    """Return the median time of each call over 9 rounds of so many calls in a row; one round comes first, to warm up."""
     times = {name: [] for name in forms}
-    for _ in range(1 + 15):
+    for _ in range(1 + 9):
         for name, call in forms.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(repeats):
                 call()
-            times[name].append((time.perf_counter() - start) / repeats)
+            times[name].append((time.process_time() - start) / repeats)
     return {name: float(np.median(measured[1:])) for name, measured in times.items()}
 
 
@@ -186,11 +233,17 @@ def worst_error(computed: NDArray, exact: NDArray, dtype: DTypeLike) -> float:
     return float(np.fmin(errors, 1 / np.finfo(dtype).eps).max())  # fmin: a NaN has no correct digit either
 
 
-def measure(loss: Loss, dtype: str, sizes: tuple[int, ...]) -> list[dict]:
-    """Return one row for each form of a loss in one type."""
-    arguments = {size: loss.arguments(size, dtype) for size in sizes}
-    times = {size: seconds(calls(loss, arguments[size]), repeats=1 + 100_000 // size) for size in sizes}
-    memory = {name: peak_bytes(call) for name, call in calls(loss, arguments[max(sizes)]).items()}
+def measure(loss: Loss, dtype: str, elements: int | None) -> list[dict]:
+    """Return one row for each form of a loss in one type, for so many elements if not for the loss's own."""
+    if loss.classes:
+        sizes = loss.sizes
+        arguments = {size: loss.arguments(size, dtype, elements or ELEMENTS) for size in sizes}
+    else:
+        sizes = (elements,) if elements else loss.sizes
+        arguments = {size: loss.arguments(size, dtype) for size in sizes}
+    count = {size: logits.size for size, (_, logits) in arguments.items()}
+    times = {size: seconds(calls(loss, arguments[size]), repeats=1 + 100_000 // count[size]) for size in sizes}
+    memory = {name: peak_bytes(call) for name, call in calls(loss, arguments[sizes[-1]]).items()}
     errors = {}
     for kind, sample in loss.samples(dtype).items():
         exact = loss.exact(*sample)
@@ -200,9 +253,10 @@ def measure(loss: Loss, dtype: str, sizes: tuple[int, ...]) -> list[dict]:
             "loss": loss.name,
             "dtype": dtype,
             "form": name,
-            "ns_per_element": {str(size): round(1e9 * times[size][name] / size, 3) for size in sizes},
+            "sizes_are": "classes" if loss.classes else "elements",
+            "ns_per_element": {str(size): round(1e9 * times[size][name] / count[size], 3) for size in sizes},
             "times_tensorflow": {str(size): round(times[size][name] / times[size]["TensorFlow"], 3) for size in sizes},
-            "peak_bytes_per_element": peak and round(peak / max(sizes), 1),
+            "peak_bytes_per_element": peak and round(peak / count[sizes[-1]], 1),
             "worst_error_in_eps": {kind: round(errors[kind][name], 2) for kind in errors},
         }
         for name, peak in memory.items()
@@ -215,7 +269,7 @@ def show(results: dict) -> None:
         rows = [row for row in results["rows"] if (row["loss"], row["dtype"]) == (loss, dtype)]
         sizes, kinds = rows[0]["ns_per_element"], rows[0]["worst_error_in_eps"]
         print(f"\n{loss}, {dtype}: ns per element (times TensorFlow's), bytes per element, worst error in eps")
-        print(f"{'elements':24}", *(f"{int(n):>15,}" for n in sizes), f"{'bytes':>6}", *(f"{kind:>8}" for kind in kinds))
+        print(f"{rows[0]['sizes_are']:24}", *(f"{int(n):>15,}" for n in sizes), f"{'bytes':>6}", *(f"{k:>8}" for k in kinds))
         for row in rows:
             speed = [f"{row['ns_per_element'][n]:7.2f} ({row['times_tensorflow'][n]:5.2f})" for n in sizes]
             error = [f"{row['worst_error_in_eps'][kind]:8.2g}" for kind in kinds]
@@ -225,7 +279,7 @@ def show(results: dict) -> None:
 def main() -> None:
     """Measure all losses, print the table and write the file."""
     parser = argparse.ArgumentParser(description="Measure speed, memory and accuracy beside TensorFlow.")
-    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of elements instead of each loss's own")
+    parser.add_argument("--elements", type=int, help="how many to time, instead of each loss's own numbers")
     parser.add_argument("--output", type=Path, default=records.path("speed"))
     options = parser.parse_args()
 
@@ -233,8 +287,8 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")  # it warns of one compilation for each shape, which is meant
     with np.errstate(all="ignore"):  # naive overflows
-        cases = [(loss, dtype, options.sizes or loss.sizes) for loss in LOSSES for dtype in ("float32", "float64")]
-        rows = [row for case in cases for row in measure(*case)]
+        cases = [(loss, dtype) for loss in LOSSES for dtype in ("float32", "float64")]
+        rows = [row for case in cases for row in measure(*case, options.elements)]
     modules = {"NumPy": np, "TensorFlow": tf, "Keras": keras}
     versions = {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}
     results = {

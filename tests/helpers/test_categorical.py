@@ -1,7 +1,6 @@
-"""The losses over several classes: digits, algebra, types, shapes, limits, labels to ignore, memory."""
+"""The losses over several classes: digits, algebra, types, shapes, limits, labels to ignore."""
 
-import tracemalloc
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
@@ -74,6 +73,9 @@ def adversarial_rows(dtype):
     yield np.where(np.eye(5), 10.0 ** np.arange(5), rng.normal(size=(5, 5))).astype(dtype)  # gaps up to 10,000
     yield rng.normal(12345, 1000, (20, 4)).astype(dtype)  # all logits far from 0
     yield np.zeros((1, 1000), dtype)
+    masked = rng.normal(0, 10, (30, 20)).astype(dtype)
+    masked[:, ::3] = np.repeat([-INF, -1e9, -1e4], 10)[:, np.newaxis]
+    yield masked
 
 
 def exact_losses(x, classes=slice(None)):
@@ -88,54 +90,63 @@ def exact_rows(dtype):
     return [(x, exact_losses(x)) for x in adversarial_rows(dtype)]
 
 
+@pytest.fixture
+def assert_accurate(ulps):
+    """Return a function that holds float32 to half a unit in the last place, and float64 to what is allowed where normal."""
+
+    def check(computed, exact, x):
+        if x.dtype == np.float32:
+            assert ulps(computed, exact).max() <= 0.5 + 1e-6
+        else:
+            error = error_in_eps(computed, exact, x.dtype)
+            assert np.all((error <= allowance(x)) | (abs(exact) < float(np.finfo(float).smallest_normal)))
+
+    return check
+
+
 @wide_dtypes
-def test_sparse_losses_keep_their_digits(dtype):
-    worst = 0
+def test_sparse_losses_keep_their_digits(assert_accurate, dtype):
     for x, losses in exact_rows(dtype):
         for y in {0, x.shape[1] - 1} | set(x.argmax(axis=1).tolist()):
-            exact = losses[:, y]
-            normal = exact >= float(np.finfo(dtype).smallest_normal)
-            error = error_in_eps(sparse(np.full(len(x), y), x), exact, dtype)
-            assert np.all(error[normal] <= allowance(x)[normal])
-            worst = max(worst, error[normal].max(initial=0))
-    assert worst > 4  # the gap belongs in the allowance: its rounding is an absolute error in the exponent
+            assert_accurate(sparse(np.full(len(x), y), x), losses[:, y], x)
 
 
 @wide_dtypes
-def test_dense_losses_keep_their_digits(dtype):
+def test_dense_losses_keep_their_digits(assert_accurate, dtype):
     rng = np.random.default_rng(1)
     for x, losses in exact_rows(dtype):
         w = rng.random(x.shape) ** 4
         near_one_hot = np.where(x == x.max(axis=-1, keepdims=True), 1 - 1e-6, 1e-9)
         for labels in (w / w.sum(axis=-1, keepdims=True), w, near_one_hot):
-            labels = labels.astype(dtype)
-            exact = (exact_value(labels) * losses).sum(axis=-1)
-            assert np.all(error_in_eps(dense(labels, x), exact, dtype) <= allowance(x))
+            labels = np.where(x == -INF, 0, labels).astype(dtype)
+            exact = (exact_value(labels) * np.where(labels == 0, 0, losses)).sum(axis=-1)
+            assert_accurate(dense(labels, x), exact, x)
 
 
 @wide_dtypes
-def test_probabilities_and_their_logarithms_keep_their_digits(dtype):
-    tiny = float(np.finfo(dtype).smallest_normal)
+def test_probabilities_and_their_logarithms_keep_their_digits(assert_accurate, dtype):
     for x, losses in exact_rows(dtype):
         for j in (0, x.shape[1] // 2):
             exact = -losses[:, j]
-            logarithm = error_in_eps(log_softmax(x)[:, j], exact, dtype)
-            assert np.all((logarithm <= allowance(x)) | (-exact < tiny))
-            exact = np.array([EXACT.exp(log) for log in exact])
-            probability = error_in_eps(softmax(x)[:, j], exact, dtype)
-            assert np.all((probability <= allowance(x)) | (exact < tiny))
+            assert_accurate(log_softmax(x)[:, j], exact, x)
+            assert_accurate(softmax(x)[:, j], np.array([EXACT.exp(log) for log in exact]), x)
 
 
 @wide_dtypes
 def test_log_sum_exp_is_within_its_absolute_bound(dtype):
     for x, losses in exact_rows(dtype):
-        exact = losses[:, 0] + exact_value(x[:, 0])
-        bound = float(np.finfo(dtype).eps) * (4 + np.log(x.shape[1]) + abs(exact) / 2)
+        exact = losses[:, 1] + exact_value(x[:, 1])
+        if dtype == np.float32:
+            bound = (0.5 + 1e-6) * np.spacing(abs(exact).astype(dtype)) + 1e-15 * abs(x).max(
+                axis=-1, where=x > -1e4, initial=1
+            )
+        else:
+            bound = 2.0**-52 * (4 + np.log(x.shape[1]) + abs(exact) / 2)
         assert np.all(abs(exact_value(log_sum_exp(x)) - exact) <= bound)
 
 
 @wide_dtypes
-def test_the_bound_holds_for_a_vocabulary(dtype):
+def test_the_bound_holds_for_a_vocabulary(assert_accurate, dtype):
     """The bounds leave the additions of C terms out of account: NumPy adds in pairs."""
     for scale in (0.1, 3):
         x = np.random.default_rng(0).normal(0, scale, (1, 50_257)).astype(dtype)
@@ -143,7 +154,7 @@ def test_the_bound_holds_for_a_vocabulary(dtype):
         with EXACT.workprec(160):  # far more than the 53 bits that are judged
             losses = exact_losses(x, classes)
         for y, exact in zip(classes, losses.T, strict=True):
-            assert np.all(error_in_eps(sparse(np.array([y]), x), exact, dtype) <= allowance(x))
+            assert_accurate(sparse(np.array([y]), x), exact, x)
 
 
 @given(row=typed_rows(), data=st.data())
@@ -304,32 +315,18 @@ def test_empty_lists_of_labels_have_empty_losses():
     assert one_hot([], 3).shape == (0, 3)
 
 
-def test_layout_does_not_matter_and_arguments_are_not_changed():
+def test_arguments_are_not_changed():
     rng = np.random.default_rng(0)
     x, w, y = rng.normal(size=(6, 40)), rng.random((6, 40)), np.arange(6)
     before = x.copy(), w.copy(), y.copy()
-    of_y, of_w = (sparse, sparse_softmax_cross_entropy_gradient), (dense, softmax_cross_entropy_gradient)
-    labelled = [partial(loss, labels) for labels, losses in ((y, of_y), (w, of_w)) for loss in losses]
-    for function in (log_sum_exp, softmax, log_softmax, *labelled):
-        np.testing.assert_array_equal(function(np.asfortranarray(x)), function(x))
-        np.testing.assert_array_equal(function(np.repeat(x, 2, axis=-1)[:, ::2]), function(x))
-    for function in of_w:
-        np.testing.assert_array_equal(function(np.asfortranarray(w), x), function(w, x))
+    for function in (log_sum_exp, softmax, log_softmax):
+        function(x)
+    for loss in (sparse, sparse_softmax_cross_entropy_gradient):
+        loss(y, x)
+    for loss in (dense, softmax_cross_entropy_gradient):
+        loss(w, x)
     for array, copy in zip((x, w, y), before, strict=True):
         np.testing.assert_array_equal(array, copy)
-
-
-def test_float16_is_the_float32_result_rounded_once():
-    rng = np.random.default_rng(0)
-    x = rng.normal(0, 50, (200, 7)).astype(np.float16)
-    w, y = rng.random((200, 7)).astype(np.float16), rng.integers(0, 7, 200)
-    wide_w, wide_x = w.astype(np.float32), x.astype(np.float32)
-    for function in (log_sum_exp, softmax, log_softmax):
-        np.testing.assert_array_equal(function(x), function(wide_x).astype(np.float16), strict=True)
-    for function in (sparse, sparse_softmax_cross_entropy_gradient):
-        np.testing.assert_array_equal(function(y, x), function(y, wide_x).astype(np.float16), strict=True)
-    for function in (dense, softmax_cross_entropy_gradient):
-        np.testing.assert_array_equal(function(w, x), function(wide_w, wide_x).astype(np.float16), strict=True)
 
 
 # --- infinities and NaN ---
@@ -420,27 +417,3 @@ def test_a_class_can_be_ignored():
     x = np.zeros((2, 3))
     np.testing.assert_allclose(sparse([0, 1], x, ignore_label=0), [0, np.log(3)], rtol=1e-15)
     np.testing.assert_array_equal(sparse(np.array([255, 255], np.uint8), x, ignore_label=255), 0)
-
-
-# --- memory ---
-
-
-@pytest.mark.parametrize(
-    ("function", "arrays"),
-    [
-        (lambda x: sparse(np.zeros(len(x), int), x), 1),  # x - m, overwritten by its exponentials
-        (log_sum_exp, 1),
-        (lambda x: dense(x, x), 2.25),  # the weighted terms beside, and which weights are 0
-        (softmax, 2.25),
-        (log_softmax, 2.25),
-    ],
-    ids=["sparse", "log_sum_exp", "dense", "softmax", "log_softmax"],
-)
-def test_memory_is_what_the_arithmetic_needs(function, arrays):
-    x = np.random.default_rng(0).random((100, 2000), np.float32)
-    function(x)
-    tracemalloc.start()
-    function(x)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak <= (arrays + 0.1) * x.nbytes  # a tenth for what there is of each row, and Python's own

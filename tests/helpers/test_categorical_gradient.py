@@ -1,6 +1,4 @@
-"""Gradients by the logits: digits on hostile rows, limits, types, shapes, refusals, memory, and TensorFlow beside."""
-
-import tracemalloc
+"""Gradients by the logits: digits on hostile rows, limits, types, shapes, refusals, and TensorFlow beside."""
 
 import numpy as np
 import pytest
@@ -79,32 +77,39 @@ def hostile_rows(dtype):
 # --- digits ---
 
 
-def assert_within_the_relative_bound(computed, exact, logits):
-    dtype = logits.dtype
-    normal = np.array([abs(number) >= float(np.finfo(dtype).smallest_normal) for number in exact])
-    error = error_in_eps(computed, exact, dtype)
-    assert np.all(error[normal] <= 4 + spread(logits))
-    assert np.all(np.abs(computed[~normal]) <= 1.01 * np.finfo(dtype).smallest_normal)
+@pytest.fixture
+def assert_accurate(ulps):
+    """Return a function that holds float32 to half a unit in the last place, and float64 to 4 + max|x - m| eps."""
+
+    def check(computed, exact, logits):
+        if logits.dtype == np.float32:
+            assert ulps(computed, exact).max() <= 0.5 + 1e-6
+            return
+        normal = abs(exact) >= float(np.finfo(float).smallest_normal)
+        assert np.all(error_in_eps(computed, exact, "float64")[normal] <= 4 + spread(logits))
+        assert np.all(np.abs(computed[~normal]) <= 1.01 * np.finfo(float).smallest_normal)
+
+    return check
 
 
 @wide_dtypes
-def test_each_entry_for_a_hard_label_keeps_its_digits(dtype):
+def test_each_entry_for_a_hard_label_keeps_its_digits(assert_accurate, dtype):
     for x in hostile_rows(dtype):
         for y in {0, x.shape[1] - 1} | set(x.argmax(axis=1).tolist()):
             gradient = sparse(np.full(len(x), y), x)
             for computed, row in zip(gradient, x, strict=True):
-                assert_within_the_relative_bound(computed, exact_hard(y, row), row)
+                assert_accurate(computed, exact_hard(y, row), row)
 
 
 @wide_dtypes
-def test_each_entry_for_50257_classes_keeps_its_digits(dtype):
+def test_each_entry_for_50257_classes_keeps_its_digits(assert_accurate, dtype):
     rng = np.random.default_rng(0)
     lead = np.zeros(50_257, dtype)
     lead[0] = 17
     for x in (lead, rng.normal(0, 3, 50_257).astype(dtype)):
         y = int(x.argmax())  # the label whose slope p - 1 would lose
         with EXACT.workprec(160):  # far more than the 53 bits that are judged
-            assert_within_the_relative_bound(sparse(y, x), exact_hard(y, x), x)
+            assert_accurate(sparse(y, x), exact_hard(y, x), x)
 
 
 @wide_dtypes
@@ -118,7 +123,11 @@ def test_entries_for_soft_labels_are_within_the_bound_of_their_two_terms(dtype):
             for computed, weights, row in zip(dense(labels, x), labels, x, strict=True):
                 pull, push = exact_soft(weights, row)
                 error = np.abs([EXACT.mpf(float(c)) - e for c, e in zip(computed, pull - push, strict=True)])
-                assert np.all(error <= (8 + spread(row)) * eps * (pull + push) + tiny)
+                if dtype == np.float32:
+                    allowed = (0.5 + 1e-6) * np.spacing(abs(pull - push).astype(dtype)) + 1e-15 * (pull + push)
+                else:
+                    allowed = (8 + spread(row)) * eps * (pull + push) + tiny
+                assert np.all(error <= allowed)
 
 
 def test_the_difference_of_probability_and_label_breaks_the_bound_for_soft_labels():
@@ -262,7 +271,7 @@ def test_ignored_rows_are_positive_zeros():
     assert not np.signbit(sparse([0], [[5.0]])).any()
 
 
-# --- types, shapes, memory ---
+# --- types, shapes ---
 
 
 @pytest.mark.parametrize(
@@ -290,24 +299,6 @@ def test_gradients_have_the_shape_of_the_logits(shape):
     for index in np.ndindex(shape[:-1]):
         np.testing.assert_array_equal(sparse(y, x)[index], sparse(0, x[index]))
         np.testing.assert_array_equal(dense(x, x)[index], dense(x[index], x[index]))
-
-
-@pytest.mark.parametrize(
-    ("function", "arrays"),
-    [
-        (lambda x: sparse(np.zeros(len(x), int), x), 1),  # x - m, overwritten by its exponentials, and these by the result
-        (lambda x: dense(x, x), 3),  # what the other classes have, of p and of w
-    ],
-    ids=["sparse", "dense"],
-)
-def test_no_more_memory_is_taken_than_the_arithmetic_needs(function, arrays):
-    x = np.random.default_rng(0).random((100, 2000), np.float32)
-    function(x)
-    tracemalloc.start()
-    function(x)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak <= (arrays + 0.1) * x.nbytes  # a tenth for what there is of each row, and Python's own
 
 
 # --- refusals ---

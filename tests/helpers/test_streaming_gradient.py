@@ -57,7 +57,7 @@ def spread(logits):
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
 @pytest.mark.parametrize("order", ["as they come", "rising", "falling"])
-def test_each_entry_is_within_the_bound_for_any_width_of_the_blocks(dtype, order):
+def test_each_entry_is_within_the_bound_for_any_width_of_the_blocks(ulps, dtype, order):
     logits, labels = rows_and_labels(dtype, 200)
     if order != "as they come":  # every block finds a new largest logit, or none does
         ranks = np.argsort(logits if order == "rising" else -logits, axis=-1)
@@ -73,8 +73,11 @@ def test_each_entry_is_within_the_bound_for_any_width_of_the_blocks(dtype, order
         exact = np.array([number / total for number in exact])
         normal = np.abs(exact) >= float(np.finfo(dtype).smallest_normal)
         for width, blocks in in_blocks.items():
+            if dtype == np.float32:
+                assert ulps(gradients[width][n], exact).max() <= 0.5 + 1e-6
+                continue
             error = error_in_eps(gradients[width][n], exact, dtype)[normal]
-            assert np.all(error <= 4 + spread(row) + 4 * len(blocks))  # what the docstring promises
+            assert np.all(error <= 4 + spread(row) + 4 * len(blocks))
             assert error.max() <= 30  # what it comes to: roundings have both signs (largest seen: 21)
 
 
@@ -183,7 +186,7 @@ def test_loss_and_gradient_have_the_widest_type_of_the_blocks(types, expected):
 
 
 @pytest.mark.parametrize("width", [3, 64, 100])
-def test_bfloat16_is_computed_in_float32(width):
+def test_bfloat16_gives_the_float32_result(width):
     logits, labels = rows_and_labels(ml_dtypes.bfloat16, 100)
     narrow, wide = blocks_of(width, logits), blocks_of(width, logits.astype(np.float32))
     losses = [streaming_softmax_cross_entropy(labels, blocks, 100) for blocks in (narrow, wide)]
@@ -263,25 +266,26 @@ def passes(count, dtype=np.float32, keep_while_waiting=False):
     return lambda: streaming_softmax_cross_entropy(labels, blocks(), classes), gradient
 
 
-# beyond the blocks: a few numbers for each row, a 1024th of a block each, what NumPy widens at a time, and Python's own
-@pytest.mark.parametrize(("dtype", "blocks"), [(np.float32, 2), (np.float64, 2), (ml_dtypes.bfloat16, 3), (np.float16, 3)])
-def test_the_loss_takes_two_blocks_however_many_classes_there_are(dtype, blocks):
+# Beside the blocks: some rows in float64 at a time (12 arrays of 16,384 numbers, 0.4 of a float32 block here), a few numbers
+# for each row, and Python's own
+EACH = [np.float32, np.float64, ml_dtypes.bfloat16, np.float16]
+ROOM = 1.6e6 / (TOKENS * WIDTH)
+
+
+@pytest.mark.parametrize("dtype", EACH)
+@pytest.mark.parametrize("which", [0, 1], ids=["loss", "gradient"])
+def test_memory_is_that_of_a_block_and_its_gradient_for_any_number_of_classes(dtype, which):
     for count in (2, 2, 16):  # the first call sets aside what Python and NumPy keep
-        peak, _ = peak_in_blocks(passes(count, dtype)[0], dtype)
-    assert blocks - 0.01 <= peak <= blocks + 0.1  # a 16-bit block has exponentials of 32 bits
-
-
-@pytest.mark.parametrize(("dtype", "blocks"), [(np.float32, 2), (np.float64, 2), (ml_dtypes.bfloat16, 3), (np.float16, 3)])
-def test_the_gradient_takes_two_blocks_however_many_classes_there_are(dtype, blocks):
-    for count in (2, 2, 16):
-        peak, _ = peak_in_blocks(passes(count, dtype)[1], dtype)
-    assert blocks - 0.01 <= peak <= blocks + 0.1
+        peak, _ = peak_in_blocks(passes(count, dtype)[which], dtype)
+    width = np.dtype(dtype).itemsize
+    blocks = 1 + which * max(1, 4 / width if dtype == ml_dtypes.bfloat16 else 1)  # bfloat16 has gradients of 32 bits
+    assert blocks - 0.01 <= peak <= blocks + ROOM / width
 
 
 def test_a_caller_that_keeps_its_gradient_block_takes_a_third():
     for count in (2, 2, 16):
         peak, _ = peak_in_blocks(passes(count, keep_while_waiting=True)[1], np.float32)
-    assert 3 <= peak <= 3.1
+    assert 3 <= peak <= 3 + ROOM / 4
 
 
 def test_a_block_is_let_go_before_the_caller_gets_its_gradient():
