@@ -16,14 +16,14 @@ nothing but -inf, or with several +inf, is no distribution: its result is NaN.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.polynomial.polynomial import polyval
 from numpy.typing import ArrayLike, NDArray
 
-from helpers._checks import as_floats, in_unit_interval, same_shape
-
-Floats = NDArray[np.floating]
+from helpers._checks import as_floats, has_classes, in_unit_interval, same_shape
+from helpers._rows import Floats, at, by_rows, elementwise, row_sums
 
 # artanh(s) = s + s^3/3 + s^5/5 + ...: for |s| <= 1/3 the terms after these don't reach float64's last bit
 _ARTANH = 1 / np.arange(3, 35, 2)
@@ -105,11 +105,12 @@ def cross_entropy(p: ArrayLike, q: ArrayLike) -> Floats:
     ----------
     Thomas M. Cover and Joy A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley, 2006, chapters 2 and 5.
     """
-    dtype, p, q = _distributions(p, q)
-    with np.errstate(all="ignore"):
-        log_loss = -np.log(q)
-        terms = np.where((p == 0) & (q == 0), 0, p * log_loss)  # 0 * inf is NaN, 0 log 0 is 0
-        return terms.sum(axis=-1).astype(dtype)[()]
+
+    def formula(p: Floats, q: Floats) -> Floats:
+        log_loss = 0 - np.log(q)  # the minus sign would make -0 of 0
+        return row_sums(np.where((p == 0) & (q == 0), 0, p * log_loss))  # 0 * inf is NaN, 0 log 0 is 0
+
+    return _of_distributions(formula, p, q)
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike) -> Floats:
@@ -157,15 +158,17 @@ def kl_divergence(p: ArrayLike, q: ArrayLike) -> Floats:
     S. Kullback and R. A. Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22(1), 1951. The
     series: C. Loader, "Fast and accurate computation of binomial probabilities", 2000, who calls the term bd0.
     """
-    dtype, p, q = _distributions(p, q)
-    with np.errstate(all="ignore"):
+
+    def formula(p: Floats, q: Floats) -> Floats:
         d = q - p
         s = d / (p + q)
         near = d * s - 2 * p * s**3 * polyval(s * s, _ARTANH)
         ratio = p / q
         log_ratio = np.where(np.isinf(ratio), np.log(p) - np.log(q), np.log(ratio))  # q may be too small to divide by
         far = np.where(p == 0, q, p * log_ratio + d)
-        return np.where(abs(s) < 1 / 3, near, far).sum(axis=-1).astype(dtype)[()]
+        return row_sums(np.where(abs(s) < 1 / 3, near, far))
+
+    return _of_distributions(formula, p, q)
 
 
 def jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
@@ -206,14 +209,16 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
     J. Lin, "Divergence measures based on the Shannon entropy", IEEE Transactions on Information Theory 37(1), 1991. The
     metric: D. M. Endres and J. E. Schindelin, IEEE Transactions on Information Theory 49(7), 2003.
     """
-    dtype, p, q = _distributions(p, q)
-    with np.errstate(all="ignore"):
+
+    def formula(p: Floats, q: Floats) -> Floats:
         total, less, more = p + q, np.minimum(p, q), np.maximum(p, q)
         s = (more - less) / total
         near = total * s * s * polyval(s * s, _JENSEN_SHANNON) / 4
         of_less = np.where(less == 0, 0, less * np.log(2 * less / total))  # 0 log 0 is 0
         far = np.where(total == 0, 0, (more * np.log(2 * more / total) + of_less) / 2)
-        return np.where(s < 1 / 2, near, far).sum(axis=-1).astype(dtype)[()]
+        return row_sums(np.where(s < 1 / 2, near, far))
+
+    return _of_distributions(formula, p, q)
 
 
 def k3(log_ratio: ArrayLike) -> Floats:
@@ -223,7 +228,7 @@ def k3(log_ratio: ArrayLike) -> Floats:
 
     If a sample has the probability p where it was drawn and q elsewhere, and ``d = log q - log p``, then the mean of
     ``k3(d)`` over many samples is KL(p || q). Near 0 the three terms cancel, and so do ``expm1(d)`` and ``d``; the series
-    ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken for |d| up to 1.
+    ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken where ``d`` is between -1 and 1.
 
     Parameters
     ----------
@@ -233,8 +238,9 @@ def k3(log_ratio: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the argument's shape and type, within 4 eps wherever the result is a normal number; inf only if ``d`` is infinite
-        or the result is larger than the type's largest number.
+        Of the argument's shape and type, within 4 eps wherever the result is a normal number, if ``expm1`` is within an eps
+        (the proof is in the appendix *Error bounds*); inf only if ``d`` is infinite or the result is larger than the type's
+        largest number.
 
     Raises
     ------
@@ -252,8 +258,7 @@ def k3(log_ratio: ArrayLike) -> Floats:
     J. Schulman, "Approximating KL divergence", 2020, http://joschu.net/blog/kl-approx.html.
     """
     [d] = as_floats(log_ratio=log_ratio)
-    with np.errstate(all="ignore"):
-        return _k3(d.astype(np.float64, copy=False)).astype(d.dtype)[()]
+    return elementwise(_k3, d, dtype=d.dtype)
 
 
 def entropy_from_logits(logits: ArrayLike) -> Floats:
@@ -269,9 +274,9 @@ def entropy_from_logits(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        The entropies in nats, of shape (...) and the logits' type. float64 is within ``6 + A`` eps, with the depth ``A`` of
-        a sum as in :mod:`helpers.categorical`, if ``exp`` and ``log1p`` are within an eps and no term that matters is
-        subnormal. A class with the logit -inf contributes nothing.
+        The entropies in nats, of shape (...) and the logits' type. float64 is within ``6.5 + A`` eps, with the depth ``A``
+        of a sum as in :mod:`helpers.categorical`, if ``exp`` and ``log1p`` are within an eps and no term that matters is
+        subnormal; the proof is in the appendix *Error bounds*. A class with the logit -inf contributes nothing.
 
     Raises
     ------
@@ -290,11 +295,14 @@ def entropy_from_logits(logits: ArrayLike) -> Floats:
     ----------
     The book derives this form in the chapter *KL divergence with all its digits*.
     """
-    dtype, x = _logits(logits=logits)
-    with np.errstate(all="ignore"):
-        _, below, p, rest = _softmax(x)
-        terms = np.where(p == 0, 0, -p * below)  # 0 * inf is NaN
-        return (np.log1p(rest) + terms.sum(axis=-1, keepdims=True))[..., 0].astype(dtype)[()]
+
+    def formula(x: Floats) -> Floats:
+        _, below, p, rest = _softmax(_certain(x))
+        return np.log1p(rest)[:, 0] + row_sums(np.where(p == 0, 0, -p * below))  # 0 * inf is NaN
+
+    [x] = as_floats(logits=logits)
+    has_classes(logits=x)
+    return by_rows(formula, x, dtype=x.dtype)[()]
 
 
 def kl_from_logits(logits_p: ArrayLike, logits_q: ArrayLike) -> Floats:
@@ -318,10 +326,10 @@ def kl_from_logits(logits_p: ArrayLike, logits_q: ArrayLike) -> Floats:
     -------
     ndarray
         The divergences in nats, of shape (...) and the arguments' type, never negative. A class that p excludes (-inf) adds
-        q_j, which is 0 if q excludes it, too; a class that only q excludes makes the result infinite. float64 is within
-        ``16 + A`` eps, with the depth ``A`` of a sum as in :mod:`helpers.categorical`, if NumPy's functions are within an
-        eps, no probability that matters is subnormal, and ``C max |y_j - x_j|`` is below 10^14. An offset ``o`` between the
-        rows enters the ``δ_j`` by an error of about ``eps^2 o``, so rows that differ by nothing else give exactly 0.
+        q_j, which is 0 if q excludes it, too; a class that only q excludes makes the result infinite. In the tests'
+        samples float64 is within ``16 + A`` eps, with the depth ``A`` of a sum as in :mod:`helpers.categorical`, where no
+        probability that matters is subnormal; the largest error found is 6 eps. An offset ``o`` between the rows enters the
+        ``δ_j`` by an error of about ``eps^2 o``, so rows that differ by nothing else give exactly 0.
 
     Raises
     ------
@@ -347,33 +355,43 @@ def kl_from_logits(logits_p: ArrayLike, logits_q: ArrayLike) -> Floats:
     ----------
     The book derives this form in the chapter *KL divergence with all its digits*.
     """
-    dtype, x, y = _logits(logits_p=logits_p, logits_q=logits_q)
-    with np.errstate(all="ignore"):
-        a, _, p, rest_p = _softmax(x)
-        b, _, q, rest_q = _softmax(y)
-        never = x == -np.inf
-        excluded = ~never & (y == -np.inf)
-        d, lost = _difference(np.where(never | excluded, 0, y), np.where(never | excluded, 0, x))
-        d, lost = _shifted(d, lost, _at(d, a), _at(lost, a))  # an offset between the rows is gone
-
-        # c is first taken from the normalizers, which is too coarse for rows that are close, and then from the differences
-        rough = _at(y, b) - _at(y, a) + (np.log1p(rest_q) - np.log1p(rest_p))
-        close = abs(rough) < 0.5
-        d, lost = _shifted(d, lost, np.where(close, 0, rough))
-        q_over_p = np.exp(np.where(close, rough, 0))
-        gain = np.where(never | (d > 1), q * q_over_p - p, p * np.expm1(d + lost)).sum(axis=-1, keepdims=True)
-        d, lost = _shifted(d, lost, np.log1p(gain))
-        delta = d + lost
-
-        far = np.maximum(q - p * (1 + delta), 0)  # negative only where q and p are subnormal, and rounded to a few bits
-        terms = np.where(never, q, np.where(delta < 3, p * _k3(delta), far))
-        divergence = np.where(excluded.any(axis=-1), np.inf, terms.sum(axis=-1))
-        no_rows = np.isnan(rest_p + rest_q)[..., 0]
-        return np.where(no_rows, np.nan, divergence).astype(dtype)[()]
+    x, y = as_floats(logits_p=logits_p, logits_q=logits_q)
+    has_classes(logits_p=x)
+    same_shape(logits_p=x, logits_q=y)
+    return by_rows(_divergence_of_logits, x, y, dtype=x.dtype)[()]
 
 
-def _distributions(p: ArrayLike, q: ArrayLike) -> tuple[np.dtype, Floats, Floats]:
-    """Check the arguments; return their common type, and both as arrays of the type to compute in."""
+def _divergence_of_logits(x: Floats, y: Floats) -> Floats:
+    x, y = _certain(x), _certain(y)
+    a, _, p, rest_p = _softmax(x)
+    b, _, q, rest_q = _softmax(y)
+    never = x == -np.inf
+    excluded = ~never & (y == -np.inf)
+    d, lost = _difference(np.where(never | excluded, 0, y), np.where(never | excluded, 0, x))
+    d, lost = _shifted(d, lost, at(d, a), at(lost, a))  # an offset between the rows is gone
+
+    # c is first taken from the normalizers, which is too coarse for rows that are close, and then from the differences
+    rough = at(y, b) - at(y, a) + (np.log1p(rest_q) - np.log1p(rest_p))
+    close = abs(rough) < 0.5
+    d, lost = _shifted(d, lost, np.where(close, 0, rough))
+    q_over_p = np.exp(np.where(close, rough, 0))
+    gain = row_sums(np.where(never | (d > 1), q * q_over_p - p, p * np.expm1(d + lost)))
+    d, lost = _shifted(d, lost, np.log1p(gain)[:, np.newaxis])
+    delta = d + lost
+
+    far = np.maximum(q - p * (1 + delta), 0)  # negative only where q and p are subnormal, and rounded to a few bits
+    divergence = row_sums(np.where(never, q, np.where(delta < 3, p * _k3(delta), far)))
+    no_rows = np.isnan(rest_p + rest_q)[:, 0]
+    return np.where(no_rows, np.nan, np.where(excluded.any(axis=-1), np.inf, divergence))
+
+
+def _of_distributions(formula: Callable[[Floats, Floats], Floats], p: ArrayLike, q: ArrayLike) -> Floats:
+    p, q = _distributions(p, q)
+    return by_rows(formula, p, q, dtype=p.dtype)[()]
+
+
+def _distributions(p: ArrayLike, q: ArrayLike) -> list[Floats]:
+    """Check the arguments, and return them as arrays of one type."""
     for name, value in {"p": p, "q": q}.items():
         (rows,) = as_floats(**{name: value})  # each by itself: the tolerance is that of the type it was normalized in
         if not rows.ndim:
@@ -384,30 +402,14 @@ def _distributions(p: ArrayLike, q: ArrayLike) -> tuple[np.dtype, Floats, Floats
         wrong = abs(total - 1) > tolerance  # false for NaN
         if wrong.any():
             place = tuple(int(i) for i in np.argwhere(wrong)[0])
-            at = f" in row {place}" if place else ""
-            raise ValueError(f"{name} must sum to 1 within {tolerance:.1e}, got a sum of {float(total[place])!r}{at}")
+            row = f" in row {place}" if place else ""
+            raise ValueError(f"{name} must sum to 1 within {tolerance:.1e}, got a sum of {float(total[place])!r}{row}")
     p, q = as_floats(p=p, q=q)
     same_shape(p=p, q=q)
-    return p.dtype, _widened(p), _widened(q)
+    return [p, q]
 
 
-def _logits(**arguments: ArrayLike) -> tuple:
-    """Check rows of logits; return their common type, and them as float64, with 0 and -inf where a class is certain."""
-    rows = as_floats(**arguments)
-    for name, x in zip(arguments, rows, strict=True):
-        if x.ndim == 0 or x.shape[-1] == 0:
-            raise ValueError(f"{name} must have at least one class on its last axis, got the shape {x.shape}")
-    if len(rows) == 2:
-        same_shape(**dict(zip(arguments, rows, strict=True)))
-    return rows[0].dtype, *(_certain(_widened(x)) for x in rows)
-
-
-def _widened(x: Floats) -> NDArray[np.float64]:
-    """Return float64 in C order, in which NumPy adds up each row pairwise, whatever order the rows came in."""
-    return x.astype(np.float64, order="C", copy=False)
-
-
-def _certain(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _certain(x: Floats) -> Floats:
     """Return 0 for the only +inf of a row and -inf beside it; NaN if there are several."""
     top = x == np.inf
     if not top.any():
@@ -415,10 +417,6 @@ def _certain(x: NDArray[np.float64]) -> NDArray[np.float64]:
     count = top.sum(axis=-1, keepdims=True)
     alone = np.where(np.isnan(x), x, np.where(top, 0, -np.inf))
     return np.where(count == 0, x, np.where(count == 1, alone, np.nan))
-
-
-def _at(x: Floats, a: NDArray[np.intp]) -> Floats:
-    return np.take_along_axis(x, a, axis=-1)
 
 
 def _difference(a: Floats, b: Floats) -> tuple[Floats, Floats]:
@@ -438,15 +436,15 @@ def _shifted(d: Floats, lost: Floats, c: Floats, lost_c: Floats | float = 0) -> 
 def _softmax(x: Floats) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
     """Return where the largest logit m of each row is, ``x - m``, the softmax, and ``Σ_{j≠a} e^(x_j - m)``."""
     a = np.argmax(x, axis=-1, keepdims=True)
-    m = _at(x, a)
+    m = at(x, a)
     below, lost = _difference(x, m)
     terms = np.exp(below) * (1 + lost)  # what x - m lost in rounding: at -100 it is 50 eps of the exponential
     np.put_along_axis(terms, a, 0, axis=-1)
-    rest = terms.sum(axis=-1, keepdims=True) + 0 * m  # NaN if all logits are -inf, or one is NaN
+    rest = row_sums(terms)[:, np.newaxis] + 0 * m  # NaN if all logits are -inf, or one is NaN
     np.put_along_axis(terms, a, 1, axis=-1)
     return a, below, terms / (1 + rest), rest
 
 
-def _k3(d: NDArray[np.float64]) -> NDArray[np.float64]:
+def _k3(d: Floats) -> Floats:
     far = np.where(d == np.inf, d, np.expm1(d) - d)  # inf - inf is NaN
     return np.where(abs(d) <= 1, d * d * polyval(d, _K3), far)

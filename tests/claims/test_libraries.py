@@ -55,12 +55,16 @@ def test_a_library_answers_as_recorded(today, library):
         pytest.skip(f"{library} is not installed")
     # In a sum of 50,257 terms that are absorbed one by one, another processor adds more of them at a time.
     here = machine()["processor"]
-    anywhere = {"confident-large", "confident-large-slope"} if here != RECORD["libraries"][0]["processor"] else set()
+    elsewhere = here != RECORD["libraries"][0]["processor"]
+    anywhere = {"confident-large", "confident-large-slope"} if elsewhere else set()
+    # What is left of a cancellation is nothing but rounding, so it has another size and sign there.
+    rounding = {"kl-near", "kl-near-slope", "kl-near-float64", "kl-equal", "kl-offset", "kl-tail", "jensen-shannon-near"}
     recorded = named(ON_A_CPU)
     changed = {
         key: (recorded.get(key, {"result": "not asked"})["result"], answer["result"])
         for key, answer in named(today["answers"]).items()
         if library in key
+        and not (elsewhere and answer["question"] in rounding)
         and not agree(
             recorded.get(key, {"result": "error: not asked"})["result"],
             answer["result"],
