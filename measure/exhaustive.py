@@ -22,10 +22,6 @@ TensorFlow is given tensors of 65,536 elements, or a multiple of 16 for the pair
 multiple of 8 or 16 by other functions, so that the last digits of short tensors differ.
 """
 
-import os
-
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # read at import
-
 import argparse
 import datetime
 import json

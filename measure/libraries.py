@@ -64,7 +64,6 @@ CLASS_COUNTS = [round(10 ** (1 + k / 2)) for k in range(11)]
 DISTANCES = 10 ** np.linspace(-6, 0, 13)
 BINS = np.float32(10 ** np.sort(np.random.default_rng(0).uniform(-1, 2, (40, 64)).ravel())).reshape(40, 64)
 
-os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # as in the Makefile
 os.environ |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "PYTHONWARNINGS": "ignore"}
 
 

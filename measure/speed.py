@@ -16,7 +16,7 @@ formula in float64, in blocks, and its result rounded to the type.
 
 import os
 
-os.environ |= {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # read at import
+os.environ["OMP_NUM_THREADS"] = "1"  # read at import
 
 import argparse
 import datetime
