@@ -26,6 +26,7 @@ import argparse
 import datetime
 import json
 import multiprocessing
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
