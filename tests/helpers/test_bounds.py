@@ -317,6 +317,17 @@ def test_docstrings_promise_no_less_than_the_bounds_of_float64(function, name, t
     assert all(bound <= number + 1e-9 for bound, number in zip(proved, stated, strict=True))
 
 
+def test_the_appendix_states_how_many_results_are_not_the_nearest():
+    text = " ".join(APPENDIX.read_text(encoding="utf8").split())
+    rows = {(row["quantity"], row["form"], row["type"], row["over"]): row for row in bounds.RECORD["rows"]}
+    suffix = {level: "" if level == bounds.RECORD["machine"]["level"] else f", {level}" for level in bounds.LOOPS}
+    for quantity, words in (("loss", "losses"), ("gradient", "of its derivatives")):
+        found = [rows[quantity, f"rounded once{at}", "float32", "label 0"] for at in suffix.values()]
+        first, second, third = (row["not_nearest"] for row in found)
+        assert f"{first}, {second} and {third} {words}" in text
+        assert f"{found[0]['points']:,} of them" in text
+
+
 FOUND = {(row["bound"], row["type"], row["level"]): row for row in bounds.RECORD["searched"]["rows"]}
 
 
