@@ -8,14 +8,14 @@ is in nats. Every function works element by element on arrays of any shape and o
 type it is given: float16, float32 or float64 (integers and booleans count as float64). NaN in gives NaN out, at that place
 only. Infinite logits give the limit of the loss, except in the naive and the max-abs form.
 
-float16 and float32 are computed in float64 and rounded once, in blocks (``helpers/_rows.py``): a result is within half a
-unit in the last place of the exact one, and a millionth of it, on every processor, subnormal results included. Two forms
-stay in the type of their arguments, because the book shows where they fail: the naive and the max-abs form. So does
-:func:`binary_crossentropy`, which imitates Keras.
+Float16 and float32 are computed in float64 and rounded once, so each result is within half an ulp, and a millionth of an ulp
+more, of the exact one, subnormal results included; a gradient that cancels is within half an ulp or 1e-15. The bounds in the
+docstrings are those of float64. The book's appendix *Error bounds* proves them if NumPy's float64 exp and log1p are within
+1 eps, as they are in every sample; nobody can try every argument. It also bounds the same formulas computed in float32. All
+are bounds for exactly the labels and logits given.
 
-The bounds below are those of float64. The book's appendix *Error bounds* proves them, to first order in the eps, if NumPy's
-exp and log1p are off by at most 1 eps there: in every sample they are, but nobody can try every argument. They are bounds
-for exactly the labels and logits given, where no intermediate result is a subnormal number.
+Three functions compute in the type of their arguments, float16 too, because the book shows where they fail: the naive form,
+the max-abs form, and :func:`binary_crossentropy`, which imitates Keras.
 """
 
 from functools import partial
@@ -49,7 +49,7 @@ def sigmoid(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        The probabilities, of the logits' shape and type; float64 is within 2 eps of the exact ones.
+        The probabilities, of the logits' shape and type, within 2.01 eps of the exact ones where those are normal numbers.
 
     Raises
     ------
@@ -187,7 +187,9 @@ def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, c
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type; float64 is within 2.5 eps of the exact ones.
+        The losses in nats, of the arguments' shape and type, within 2.51 eps of the exact loss where that is a normal number
+        and the label a normal number or 0. A subnormal loss is within 1.6 times the smallest subnormal number, which may be
+        all of it.
 
     Raises
     ------
@@ -243,7 +245,8 @@ def weighted_cross_entropy_with_logits(
     Returns
     -------
     ndarray
-        The losses in nats, of the labels' and logits' shape and type; float64 is within 4 eps of the exact ones.
+        The losses in nats, of the arguments' shape and type, within 4.01 eps of the exact loss where every product in it is
+        a normal number or 0: ``q`` magnifies the error of a subnormal ``z softplus(-x)``.
 
     Raises
     ------
@@ -301,8 +304,8 @@ def focal_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, gamma:
     Returns
     -------
     ndarray
-        The losses in nats, of the arguments' shape and type; float64 is within ``3.5 γ + 3`` eps of the exact ones, plus the
-        error of NumPy's power. A millionth of float32's last place is certain up to ``γ = 20``.
+        The losses in nats, of the arguments' shape and type, within ``3.51 γ + 3.01`` eps of the exact loss plus the error
+        of NumPy's power, where every factor is a normal number and ``γ`` at most 1000.
 
     Raises
     ------
@@ -356,9 +359,8 @@ def sigmoid_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike, *, chec
     Returns
     -------
     ndarray
-        The derivatives, of the arguments' shape and type. For labels 0 and 1 float64 is within 2.5 eps of the exact ones.
-        For labels in between the derivative passes through 0, where float64 is within 1.5 eps absolutely, and the narrower
-        types are within 1e-15 beside their half unit in the last place.
+        The derivatives, of the arguments' shape and type. For labels 0 and 1 they are within 2.51 eps of the exact ones
+        where those are normal numbers; for labels in between they pass through zero, and are within 1.51 eps absolutely.
 
     Raises
     ------

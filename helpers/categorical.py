@@ -7,18 +7,15 @@ Every function returns the floating-point type it is given: float16, float32 or 
 float64). NaN makes NaN of its own row and of no other. Infinite logits give the limit: -inf means that a class cannot occur.
 Where there is no limit, the result is NaN: if all logits of a row are -inf, and for what depends on several that are +inf.
 
-What is computed from logits computes float16 and float32 in float64, in blocks of rows (``helpers/_rows.py``), and rounds
-once: a result is within half a unit in the last place of the exact one, and a millionth of it, on every processor and for
-rows of any length, subnormal results included. A result that is a difference, and so may vanish, is within half a unit in
-the last place or 1e-15 of its largest term.
-
-The bounds below are those of float64, proved as in :mod:`helpers.binary`, where no exponential or product that matters is a
-subnormal number. ``D_j`` is the distance ``m - x_j``, and ``A`` the largest number of additions that a term passes through
-when NumPy sums C terms in pairs: 5 for 10 classes, 21 for 1,000, 25 for 50,257, and at most ``25 + log2(C / 128)`` for more
-than 128. ``d`` is the mean distance of the other classes, weighted by their exponentials. It is at most the largest distance
-whose exponential is not 0, and at most ``log((C - 1) / r)`` for the sum ``r`` of the exponentials: classes that are masked
-by -inf or -1e9 do not count. Where logits of different sign are near the largest number of the type, a difference of two of
-them can overflow in float64, and the loss of soft labels with it; float32 cannot overflow in float64.
+The error bounds in the docstrings are those of float64, as in :mod:`helpers.binary`; float16 and float32 are within half an
+ulp, and what cancels within half an ulp or 1e-15 of its largest term. In the bounds ``A`` is the largest number of additions
+that a term passes through when C terms are summed: at most 5 for 10 classes, 21 for 1,000, 25 for 50,257, and for more than
+128 classes ``25 + log2(C / 128)``. ``M`` is ``min(D, log(n / r))``, with the largest distance ``D`` of a logit below ``m``,
+the number ``n`` and the sum ``r`` of the other classes' ``e^(x_j - m)``. A masked class, with a logit so far down that its
+term is 0, counts in neither. The bounds hold where no term that counts is subnormal, so for logits less than 708 below the
+largest: a sum of many subnormal terms can be a normal number, and it has lost their digits. The difference of two float64
+logits near the largest number, of different sign, overflows, and the loss of soft labels with it; float32 logits have no
+such difference in float64.
 """
 
 import numpy as np
@@ -55,9 +52,9 @@ def log_sum_exp(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of shape (...) and the logits' type. The error of float64 is at most ``1 + A / 2 + 1.5 log C`` eps, absolute, and the
-        rounding of the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two
-        terms cancel, and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
+        Of shape (...) and the logits' type. The error is at most ``1.01 + A / 2 + log C`` eps, absolute, and the rounding of
+        the result, half an eps relative. No relative bound can be promised: where ``m`` is negative the two terms cancel,
+        and a result near 0 has few digits of its own. -inf for a row of -inf, the limit of the logarithm.
 
     Raises
     ------
@@ -100,8 +97,8 @@ def softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type; float64 is within ``3 + (A + D_j + log C) / 2`` eps of the exact probability, where
-        that is a normal number.
+        Of the logits' shape and type, each within ``3.01 + (A + log(C / p_j)) / 2`` eps of the exact probability ``p_j``
+        where that is a normal number.
 
     Raises
     ------
@@ -142,7 +139,7 @@ def log_softmax(logits: ArrayLike) -> Floats:
     Returns
     -------
     ndarray
-        Of the logits' shape and type; float64 is within ``2.5 + (A + d) / 2`` eps of the exact logarithm.
+        Of the logits' shape and type, each within ``2.51 + (A + M) / 2`` eps of the exact logarithm.
 
     Raises
     ------
@@ -233,8 +230,8 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
     Returns
     -------
     ndarray
-        The losses in nats, of shape (...), of the wider of the two types; float64 is within ``3 + A + d / 2`` eps of the
-        exact loss. A class of weight 0 contributes nothing, even if its logit is -inf.
+        The losses in nats, of shape (...), of the wider of the two types, within ``3.01 + A + M / 2`` eps of the exact loss.
+        A class of weight 0 contributes nothing, even if its logit is -inf.
 
     Raises
     ------
@@ -291,8 +288,7 @@ def sparse_softmax_cross_entropy_with_logits(
     Returns
     -------
     ndarray
-        The losses in nats, of the labels' shape and the logits' type; float64 is within ``2.5 + (A + d) / 2`` eps of the
-        exact loss.
+        The losses in nats, of the labels' shape and the logits' type, within ``2.51 + (A + M) / 2`` eps of the exact loss.
 
     Raises
     ------
@@ -348,9 +344,9 @@ def softmax_cross_entropy_gradient(labels: ArrayLike, logits: ArrayLike) -> Floa
     ndarray
         The derivatives, of the logits' shape and of the wider of the two types. For a row of hard labels one of the two
         terms is 0, and each entry is within the relative bound of :func:`sparse_softmax_cross_entropy_gradient`. For soft
-        labels the terms may cancel, so the error is measured relative to both together: float64 is within
-        ``5.5 + 1.5 A + (D_j + log C) / 2`` eps of ``p_j Σ_{k≠j} w_k + w_j Σ_{k≠j} p_k``. A relative change of each weight by
-        as many eps would move the exact derivative as far.
+        labels the terms may cancel, so the error is measured relative to both together: it is at most
+        ``5.51 + (3 A + log(C / p_j)) / 2`` eps of ``p_j Σ_{k≠j} w_k + w_j Σ_{k≠j} p_k`` where all are normal numbers. A
+        relative change of each weight by as many eps would move the exact derivative as far.
 
     Raises
     ------
@@ -410,9 +406,10 @@ def sparse_softmax_cross_entropy_gradient(
     Returns
     -------
     ndarray
-        The derivatives, of the logits' shape and type; float64 is within ``3 + (A + D_j + log C) / 2`` eps of the exact one
-        where that is a normal number, half an eps more at the label if another logit is the largest. ``p_y - 1`` would round
-        the label's entry to a multiple of the eps, and from a lead of 17 on to 0 in float32.
+        The derivatives, of the logits' shape and type, each within ``3.01 + (A + log(C / p_j)) / 2`` eps of the exact one
+        where ``p_j`` is a normal number, half an eps more at the label if another logit is the largest, and there within
+        ``2.01 + (A + M) / 2`` eps if its own is. ``p_y - 1`` would round the label's entry to a multiple of the eps, and
+        from a lead of 17 on to 0 in float32.
 
     Raises
     ------

@@ -88,10 +88,10 @@ def merge_largest_and_rest(left: tuple[ArrayLike, ArrayLike], right: tuple[Array
 
     The block with the smaller maximum contributes one extra term, ``e^(-|m - m'|)``, for its own maximum. The operation is
     associative and commutative, and (-inf, 0), the pair of no class, is its identity: pieces may be merged in any order, one
-    after the other or as a tree. Rounded, it remains commutative. Where no product is a subnormal number, a merge of float64
-    pairs adds at most ``2.5 + |m - m'| / 2`` eps to the relative error of the rest, which has no term to cancel. From the
-    pair of a block to that of all classes ``m`` only rises, in a chain as in a tree, so these differences add up to no more
-    than the spread of the logits.
+    after the other or as a tree. Rounded, it remains commutative, and a merge adds at most ``2.51 + |m - m'| / 2`` eps to
+    the relative error of the rest, which has no term to cancel, where ``e^(-|m - m'|)`` is a normal number. From the pair of
+    a block to that of all classes ``m`` only rises, in a chain as in a tree, so these differences add up to no more than the
+    spread of the logits.
 
     Parameters
     ----------
@@ -167,8 +167,8 @@ def streaming_softmax_cross_entropy(
     -------
     ndarray
         The losses in nats, of the labels' shape and the widest type of the blocks (float32 for bfloat16, whose 8 bits would
-        be too few for a loss). float64 is within ``2.5 B + (A + d) / 2`` eps of the exact loss where nothing underflows, for
-        B blocks, of which ``A`` is the largest depth, and with ``d`` as in :mod:`helpers.categorical`.
+        be too few for a loss), within ``2.51 B + (A + M) / 2`` eps of the exact loss, for B blocks, with ``M`` as in
+        :mod:`helpers.categorical` and the largest ``A`` of a block.
 
     Raises
     ------
@@ -231,9 +231,10 @@ def streaming_softmax_cross_entropy_gradient(
     -------
     generator of (int, ndarray)
         Pairs of a block's first class and the derivatives by its logits, of its shape and of the widest type of the blocks
-        (float32 for bfloat16). Each float64 entry is within ``1 + 2.5 B + (A + D_j + log C) / 2`` eps of the exact one where
-        nothing underflows, for B blocks. The memory taken is that of a block and its gradient, if the caller deletes a
-        gradient block before it asks for the next; a ``for`` loop keeps it that long, and takes another.
+        (float32 for bfloat16). Each entry is within ``2.51 B + 0.51 + (A + log(C / p_j)) / 2`` eps of the exact one where
+        the probability ``p_j`` is a normal number, for B blocks; half an eps more at the label. The memory taken is that of
+        two blocks, if the caller deletes a gradient block before it asks for the next; a ``for`` loop keeps it that long,
+        and takes three.
 
     Raises
     ------
