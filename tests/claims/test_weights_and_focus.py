@@ -4,7 +4,10 @@ Failures of the libraries are asserted as failures: a version that corrects one 
 chapter must change.
 """
 
+from pathlib import Path
+
 import keras
+import nbformat
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +17,11 @@ from helpers.binary import (
     sigmoid_cross_entropy_with_logits,
     weighted_cross_entropy_with_logits,
 )
-from helpers.categorical import one_hot, sparse_softmax_cross_entropy_with_logits
+from helpers.categorical import (
+    one_hot,
+    softmax_cross_entropy_with_logits,
+    sparse_softmax_cross_entropy_with_logits,
+)
 from helpers.information import entropy
 
 EPS = float(np.finfo(np.float32).eps)
@@ -186,3 +193,93 @@ def test_smoothing_puts_a_floor_under_the_loss_at_a_finite_lead(classes):
     losses = keras.losses.categorical_crossentropy(label, rows, from_logits=True, label_smoothing=alpha).numpy()
     np.testing.assert_allclose(losses[0], entropy(row), rtol=1e-12)  # float64, a thousand terms
     assert np.all(losses[1:] > losses[0])
+
+
+def test_the_two_definitions_of_smoothing_differ_by_a_factor():
+    alpha, classes = 0.1, 3
+    row = np.array([2.0, 0.0, -1.0])
+    of_others = np.array([1 - alpha, *2 * [alpha / (classes - 1)]])
+    theirs = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=alpha * classes / (classes - 1), dtype="float64"
+    )
+    np.testing.assert_allclose(
+        theirs(np.eye(1, classes), row[np.newaxis]), softmax_cross_entropy_with_logits(of_others, row), rtol=1e-15
+    )
+
+
+# --- the functions that the chapter tells readers to use ----------------------------------------------------------------
+
+
+def from_chapter(name):
+    """Return a function as the chapter defines it."""
+    chapter = nbformat.read(Path(__file__).parents[2] / "chapters" / "weights-smoothing-and-focus.ipynb", as_version=4)
+    [source] = [cell.source for cell in chapter.cells if cell.source.startswith(f"def {name}(")]
+    names = {"tf": tf, "np": np}
+    exec(source.partition("\n\n\n")[0], names)
+    return names[name]
+
+
+WAYS = pytest.mark.parametrize(
+    ("policy", "compiled"), [("float32", True), ("mixed_bfloat16", False), ("mixed_float16", True)]
+)
+RNG = np.random.default_rng(0)
+CLASSES = RNG.integers(5, size=(16, 3))
+ROWS = RNG.integers(-16, 17, size=(16, 3, 5)) / 4  # few enough bits for every type
+
+
+def fitted(loss, inputs, labels, policy, compiled):
+    """Return the loss of `fit` for a model that returns its inputs, in the type of the policy."""
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        width = inputs.shape[-1]
+        layer = keras.layers.Dense(width, kernel_initializer="identity")
+        model = keras.Sequential([keras.Input(inputs.shape[1:]), layer])
+        model.compile(keras.optimizers.SGD(0.0), loss, jit_compile=compiled)
+        return model.fit(inputs.astype(np.float32), labels, batch_size=len(labels), verbose=0).history["loss"][0]
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def exact_focal(labels, rows, gamma):
+    loss = sparse_softmax_cross_entropy_with_logits(labels, rows)
+    return np.mean((-np.expm1(-loss)) ** gamma * loss)
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda labels: labels,
+        lambda labels: labels[..., None],
+        lambda labels: np.eye(5)[labels],
+        lambda labels: np.eye(5, dtype=np.int64)[labels],
+    ],
+    ids=["index", "column", "one-hot", "integer one-hot"],
+)
+@pytest.mark.parametrize("sequences", [False, True])
+def test_categorical_focal_of_the_chapter_trains_from_every_form_of_labels(policy, compiled, form, sequences):
+    labels, rows = (CLASSES, ROWS) if sequences else (CLASSES[:, 0], ROWS[:, 0])
+    loss = fitted(from_chapter("categorical_focal")(2.0), rows, form(labels), policy, compiled)
+    # a log-sum-exp of logits below 4 loses an eps or two of 4, beside losses of about 1
+    assert loss == pytest.approx(exact_focal(labels, rows, 2.0), rel=32 * EPS)
+
+
+@WAYS
+@pytest.mark.parametrize("dtype", ["int64", "float64", "bool"])
+@pytest.mark.parametrize("shape", [(48,), (48, 1), (16, 3)])
+def test_focal_loss_of_the_chapter_trains_from_every_type_of_labels(policy, compiled, dtype, shape):
+    labels, logits = (CLASSES % 2).reshape(shape), ROWS[..., 0].reshape(shape)
+    logits = logits[:, None] if len(shape) == 1 else logits  # Keras lines them up
+    loss = fitted(from_chapter("focal_loss")(2.0), logits, labels.astype(dtype), policy, compiled)
+    exact = np.mean(focal_cross_entropy_with_logits(labels.ravel(), logits.ravel(), 2.0))
+    assert loss == pytest.approx(exact, rel=16 * EPS)
+
+
+def test_focal_loss_of_the_chapter_refuses_other_shapes_and_soft_labels():
+    focal = from_chapter("focal_loss")(2.0)
+    for dtype in (np.int64, np.float64):  # in a direct call, too
+        assert focal(np.array([1, 0], dtype), tf.constant([2.0, 1.0])) > 0
+    with pytest.raises(ValueError, match="incompatible"):
+        focal(np.float32([1, 0]), tf.constant([[2.0], [1.0]]))
+    for run in (focal, tf.function(focal, jit_compile=True)):
+        assert np.isnan(run(tf.constant([[0.6]]), tf.constant([[1.0]])))
