@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from helpers.streaming import largest_and_rest, merge_largest_and_rest
 
 RECORD = np.dtype([("m", "f4"), ("r", "f4"), ("x_y", "f4")])
-TOKENS, CHUNK, SIZE = 8192, 1024, 256
+TOKENS, CHUNK, SIZE = 4096, 1024, 256
 # Dask's own port for its pages, 8787, may be taken by another cluster on this machine, and None stands for that port.
 LOCAL = {
     "threads_per_worker": 1,
