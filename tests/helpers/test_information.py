@@ -322,15 +322,16 @@ def exact_softmax(x):
 
 def exact_kl_from_logits(x, y):
     """Return the exact divergence as a sum of non-negative terms, in which 400 bits last however close the rows are."""
+    a = int(np.argmax(x))
     x, y = ([EXACT.mpf(float(logit)) for logit in row] for row in (x, y))
-    (p, log_p), (q, log_q) = exact_softmax(x), exact_softmax(y)
-    total = EXACT.zero
-    for p_j, q_j, x_j, y_j in zip(p, q, x, y, strict=True):
-        if p_j and not q_j:
-            return EXACT.inf
-        d = (y_j - x_j) - (log_q - log_p) if p_j else EXACT.zero
-        total += p_j * (EXACT.expm1(d) - d) if p_j else q_j
-    return total
+    if any(x_j > -EXACT.inf and y_j == -EXACT.inf for x_j, y_j in zip(x, y, strict=True)):
+        return EXACT.inf
+    (p, log_p), (q, _) = exact_softmax(x), exact_softmax(y)
+    d = [(y_j - y[a]) - (x_j - x[a]) if p_j else None for p_j, x_j, y_j in zip(p, x, y, strict=True)]
+    new = EXACT.fsum(EXACT.exp(y_j - y[a] + x[a] - log_p) for y_j, d_j in zip(y, d, strict=True) if d_j is None)
+    c = EXACT.log1p(EXACT.fsum(p_j * EXACT.expm1(d_j) for p_j, d_j in zip(p, d, strict=True) if p_j) + new)
+    terms = zip(p, q, d, strict=True)
+    return EXACT.fsum(p_j * (EXACT.expm1(d_j - c) - (d_j - c)) if p_j else q_j for p_j, q_j, d_j in terms)
 
 
 def exact_entropy_from_logits(x):
