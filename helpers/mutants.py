@@ -1,8 +1,8 @@
 """Wrong losses, each with a fault that was met in public code: they tell how much a test of losses finds.
 
 A mutant is a good loss, or its gradient, with one change. Its docstring says what goes wrong, and its source is a thread
-(owner/repository#number) or a file at a commit (owner/repository@commit path). All of them compute in float32, whatever type
-they get, because that is how most of them were met; they agree with the exact loss on ordinary numbers, or on most.
+(owner/repository#number) or a file at a commit (owner/repository@commit path). The code is written anew, in NumPy. All
+mutants compute in float32, whatever type they get, and most of them agree with the exact loss on ordinary numbers.
 """
 
 from collections.abc import Callable
@@ -153,11 +153,11 @@ GOOD = {
 # --- binary: losses ----------------------------------------------------------------------------------
 
 KERAS_NUMPY = "keras-team/keras@4f6900a keras/src/backend/numpy/nn.py"
-KERAS_JAX = "keras-team/keras@10c27c0 keras/src/backend/jax/nn.py"
+KERAS_JAX = "keras-team/keras@01a4a57 keras/src/backend/jax/nn.py"
 PYTORCH = "pytorch/pytorch@c4f167b aten/src/ATen/native/Loss.cpp"
 TENSORFLOW = "tensorflow/tensorflow@4433079 tensorflow/python/ops/nn_impl.py"
 OPTAX = "google-deepmind/optax@1f9a88f optax/losses/_classification.py"
-XENT_OP = "tensorflow/tensorflow@d63d0a1 tensorflow/core/kernels/xent_op.h"
+XENT_OP = "tensorflow/tensorflow@0dd2223 tensorflow/core/kernels/xent_op.h"
 
 
 @mutant("binary", "loss", "borgwang/tinynn#7")
@@ -198,10 +198,11 @@ def softplus_with_threshold(labels: ArrayLike, logits: ArrayLike) -> Floats:
 
 
 @mutant("binary", "loss", PYTORCH)
-def minus_log_sigmoid(labels: ArrayLike, logits: ArrayLike) -> Floats:
-    """Subtract log σ(x) from (1 - z) x, which cancels for negative logits."""
+def larger_exponent_first(labels: ArrayLike, logits: ArrayLike) -> Floats:
+    """Add max(-x, 0) to (1 - z) x, which cancels for negative logits."""
     z, x = _pair(labels, logits)
-    return (1 - z) * x - (np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))))
+    m = np.maximum(-x, 0)
+    return (1 - z) * x + m + np.log(np.exp(-m) + np.exp(-x - m))
 
 
 @mutant("binary", "loss", TENSORFLOW)
@@ -387,7 +388,7 @@ def padding_takes_part(labels: ArrayLike, logits: ArrayLike) -> Floats:
     return good_index(labels, np.concatenate([x, filled], axis=-1))
 
 
-@mutant("index", "loss", "ikostrikov/pytorch-meta-optimizer#10")
+@mutant("index", "loss", "perone/euclidesdb#2")
 def softmax_over_the_batch(labels: ArrayLike, logits: ArrayLike) -> Floats:
     """Take the softmax along the first axis."""
     x = _float32(logits)

@@ -56,7 +56,7 @@ class Choice:
 class Question:
     """Labels and logits, and the exact loss and gradient.
 
-    Attributes
+    Parameters
     ----------
     name, kind : str
         The kind is one of "binary", "index" and "rows".
@@ -115,7 +115,7 @@ class Answer:
     question: Question
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The answers of one loss. It prints as a table, and a notebook shows it as one."""
 
@@ -138,6 +138,8 @@ class Report:
         notes = [f"{name}: {note}" for name, note in self._notes()]
         return "\n".join([*lines, "", *notes, *([""] if notes else []), self._summary()])
 
+    __repr__ = __str__  # a prompt shows the table, too
+
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{cell}</th>" for cell in ("question", "exact", "got", "eps", "verdict"))
         bodies = []
@@ -149,7 +151,7 @@ class Report:
         table = "\n".join(f"<tr>{body}</tr>" for body in bodies)
         notes = "".join(f"<li>{html.escape(name)}: {html.escape(note)}</li>" for name, note in self._notes())
         return (
-            f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{table}\n</tbody>\n</table>\n"
+            f'<table class="docutils">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{table}\n</tbody>\n</table>\n'
             f"<ul>{notes}</ul>\n<p>{html.escape(self._summary())}</p>"
         )
 

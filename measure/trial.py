@@ -18,6 +18,7 @@ A 16-bit implementation computes this in float32 and rounds once, to within half
 """
 
 import argparse
+import functools
 import itertools
 import json
 from pathlib import Path
@@ -82,26 +83,36 @@ def choice(because: str, loss: Any = None, gradient: Any = None) -> dict:
 # --- exact answers ---------------------------------------------------------------------------------
 
 
-def exact_loss(draft: Draft) -> NDArray[np.float64]:
-    """Return the exact losses, rounded once from 400 bits."""
+@functools.cache  # the questions by index and by one-hot rows have the same answers
+def exact_row(label: int | tuple[float, ...], logits: tuple[float, ...]) -> tuple[float, list[float]]:
+    """Return the exact loss of a row, and its gradient by the logits, rounded once from 400 bits."""
+    form = questions.INDEX if isinstance(label, int) else questions.ONE_HOT
+    question = questions.Question("", form, [label], [logits], "", "slope", "float64")
+    gradient = [float(slope) for slope in questions.exact_answers(question)]
+    return float(precision.exact_softmax_cross_entropy(label, logits)), gradient
+
+
+def exact(draft: Draft) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the exact losses and the exact gradient of their sum by the logits."""
     if draft.kind == "binary":
-        exact = precision.exact_sigmoid_cross_entropy(draft.labels, draft.logits, check_labels=False)
-        return np.asarray(exact).astype(np.float64)
+        losses = precision.exact_sigmoid_cross_entropy(draft.labels, draft.logits, check_labels=False)
+        flat = (draft.labels.ravel(), draft.logits.ravel())
+        slopes = questions.exact_answers(questions.Question("", questions.SIGMOID, *flat, "", "slope", "float64"))
+        gradient = np.array(list(map(float, slopes))).reshape(draft.logits.shape)
+        return np.asarray(losses).astype(np.float64), gradient
     rows = draft.logits.reshape(-1, draft.logits.shape[-1])
-    labels = draft.labels.reshape(-1) if draft.kind == "index" else draft.labels.reshape(rows.shape)
-    exact = [float(precision.exact_softmax_cross_entropy(label, row)) for label, row in zip(labels, rows, strict=True)]
-    return np.array(exact).reshape(draft.logits.shape[:-1])
+    labels = draft.labels.ravel() if draft.kind == "index" else draft.labels.reshape(rows.shape)
+    answers = [exact_row(as_label(label), tuple(row.tolist())) for label, row in zip(labels, rows, strict=True)]
+    losses = np.array([loss for loss, _ in answers], np.float64).reshape(draft.logits.shape[:-1])
+    return losses, np.array([gradient for _, gradient in answers], np.float64).reshape(draft.logits.shape)
 
 
-def exact_gradient(draft: Draft) -> NDArray[np.float64]:
-    """Return the exact gradient by the logits, rounded once from 400 bits."""
-    if not draft.logits.size:
-        return draft.logits
-    shape = (-1,) if draft.kind == "binary" else (-1, draft.logits.shape[-1])
-    labels = draft.labels.reshape(shape[:1] if draft.kind == "index" else shape)
-    form = (FORMS[draft.kind],)
-    question = questions.Question("", form, labels, draft.logits.reshape(shape), "", "slope", "float64")
-    return np.array([float(slope) for slope in questions.exact_answers(question)]).reshape(draft.logits.shape)
+def as_label(label: NDArray) -> int | tuple[float, ...]:
+    """Return a class index for an index or a one-hot row, and any other row of labels as it is."""
+    if not label.ndim:
+        return int(label)
+    one_hot = np.count_nonzero(label) == 1 and label.max() == 1
+    return int(label.argmax()) if one_hot else tuple(label.tolist())
 
 
 def bounds(draft: Draft) -> dict[str, Any]:
@@ -163,8 +174,7 @@ def encoded(array: Any) -> Any:
 
 def described(draft: Draft) -> dict[str, Any]:
     """Return a question as it stands in the record."""
-    loss = None if draft.error else exact_loss(draft)
-    asks_gradient = draft.gradient and not draft.error
+    loss, gradient = (None, None) if draft.error else exact(draft)
     return {
         "name": draft.name,
         "kind": draft.kind,
@@ -172,7 +182,7 @@ def described(draft: Draft) -> dict[str, Any]:
         "labels": encoded(draft.labels),
         "logits": encoded(draft.logits),
         "loss": encoded(loss),
-        "gradient": encoded(exact_gradient(draft)) if asks_gradient else None,
+        "gradient": encoded(gradient) if draft.gradient else None,
         "bound": bounds(draft) if not draft.error else {"loss": 8, "gradient": 8, "gradient_error": "relative"},
         "by_design": [
             {"because": c["because"], "loss": encoded(c["loss"]), "gradient": encoded(c["gradient"])}
@@ -594,18 +604,18 @@ def completed(draft: Draft) -> Draft:
                 shift = logits - logits.max(axis=-1, keepdims=True)
                 loss = -(labels * (shift - np.log(np.exp(shift).sum(axis=-1, keepdims=True)))).sum(axis=-1)
             elif draft.kind == "rows":
-                loss = exact_loss(draft._replace(labels=np.broadcast_to(labels, logits.shape)))
+                loss, _ = exact(draft._replace(labels=np.broadcast_to(labels, logits.shape)))
             elif draft.kind == "index":
-                loss = exact_loss(draft)
+                loss, _ = exact(draft)
             else:
-                loss = exact_loss(draft._replace(labels=labels.reshape(logits.shape)))
+                loss, _ = exact(draft._replace(labels=labels.reshape(logits.shape)))
         if isinstance(gradient, str) and gradient != ERROR:
-            gradient = exact_gradient(draft)
+            _, gradient = exact(draft)
             if alternative["gradient"] == "sum one":
                 total = draft.labels.sum(axis=-1, keepdims=True)
-                one = exact_gradient(draft._replace(labels=np.eye(draft.logits.shape[-1])[[0] * len(draft.logits)]))
-                one[:, 0] += 1  # these are the probabilities
-                gradient = gradient + (1 - total) * one
+                _, one = exact(draft._replace(labels=np.eye(draft.logits.shape[-1])[[0] * len(draft.logits)]))
+                probabilities = one + np.eye(draft.logits.shape[-1])[0]
+                gradient = gradient + (1 - total) * probabilities
             else:
                 gradient[..., 0] = 0
         return choice(because, loss, gradient)

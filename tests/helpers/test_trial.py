@@ -99,7 +99,7 @@ def test_long_rows_are_stored_by_runs():
 def test_the_helpers_fail_nothing(kind, dtype):
     wide = widened if dtype == "bfloat16" else lambda function: function  # NumPy's own types end at float16
     report = trial.ask(wide(LOSSES[kind]), kind, dtype=dtype, gradient=wide(GRADIENTS[kind]))
-    assert {answer.verdict for answer in report.answers} == {trial.RIGHT}, report
+    assert {answer.verdict for answer in report.answers} == {trial.RIGHT}, str(report)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -107,7 +107,7 @@ def test_the_helpers_fail_nothing(kind, dtype):
 def test_what_the_mutants_change_fails_nothing(kind, dtype):
     loss, gradient = mutants.GOOD[kind]
     report = trial.ask(loss, kind, dtype=dtype, gradient=gradient)
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 def float64_inside(kind):
@@ -152,7 +152,7 @@ def float64_inside(kind):
 def test_float64_inside_fails_nothing(kind):
     loss, gradient = float64_inside(kind)
     report = trial.ask(loss, kind, gradient=gradient)
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 def tensorflow_gradient(loss):
@@ -176,14 +176,14 @@ def test_the_tensorflow_losses_to_copy_fail_nothing(kind, dtype):
     recipe = getattr(tensorflow_losses, RECIPES[kind])
     loss = lambda labels, logits: recipe(tf.constant(labels), tf.constant(logits))  # noqa: E731
     report = trial.ask(widened(loss), kind, dtype=dtype, gradient=widened(tensorflow_gradient(loss)))
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 @pytest.mark.parametrize("kind", trial.KINDS)
 def test_the_jax_losses_to_copy_fail_nothing(kind):
     recipe = getattr(jax_losses, RECIPES[kind])
     report = trial.ask(widened(jax.jit(recipe)), kind, gradient=widened(jax_gradient(recipe)))
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 @pytest.mark.parametrize("kind", trial.KINDS)
@@ -191,7 +191,7 @@ def test_the_keras_losses_to_copy_fail_nothing(kind):
     recipe = getattr(keras_losses, RECIPES[kind])
     loss = lambda labels, logits: recipe(keras.ops.convert_to_tensor(labels), keras.ops.convert_to_tensor(logits))  # noqa: E731
     report = trial.ask(widened(loss), kind, gradient=widened(tensorflow_gradient(loss)))
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 @pytest.mark.parametrize("kind", trial.KINDS)
@@ -207,7 +207,7 @@ def test_the_pytorch_losses_to_copy_fail_nothing(kind):
         return torch.autograd.grad(recipe(torch.tensor(labels), x).sum(), x)[0]
 
     report = trial.ask(widened(loss), kind, gradient=widened(gradient))
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 def test_a_trial_takes_less_than_ten_seconds_on_numpy():
@@ -283,7 +283,7 @@ def test_an_odd_loss_is_reported_question_by_question(name):
     assert detail in answers["ordinary"].detail
     assert "ordinary" in report.failed
     assert str(report)
-    assert "<table>" in report._repr_html_()
+    assert "<table" in report._repr_html_()
 
 
 def test_an_exception_is_right_where_an_error_is_due():
@@ -347,7 +347,7 @@ def test_arrays_of_frameworks_are_read(framework, dtype):
     good = widened(LOSSES["binary"])
     kept = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     report = trial.ask(lambda z, x: framework(good(z, x).astype(kept)), "binary", dtype=dtype)
-    assert not report.failed, report
+    assert not report.failed, str(report)
 
 
 class Tensor:
