@@ -109,17 +109,18 @@ def tensorflow_gradient(z: NDArray, x: NDArray) -> NDArray:
 
 
 NUMPY = "float16", "float32", "float64"
+WITHOUT_HALF = "float32", "float64"  # nobody computes the book's form in float16 when float32 is at hand
 FORMS = {  # by quantity and name, with the types to try
     ("loss", "naive"): (unchecked(binary.naive_cross_entropy), NUMPY),
     ("loss", "max/abs"): (max_abs, NUMPY),
     ("loss", "max/abs, plain log"): (max_abs_plain_log, NUMPY),
     ("loss", "logaddexp"): (logaddexp, NUMPY),
-    ("loss", BOOK): (binary._loss, NUMPY),
+    ("loss", BOOK): (binary._loss, WITHOUT_HALF),
     ("loss", ONCE): (unchecked(binary.sigmoid_cross_entropy_with_logits), ("float16", "float32")),
     ("loss", "TensorFlow"): (tensorflow_loss, (*NUMPY, "bfloat16")),
     ("gradient", "1 / (1 + e^-x) - z"): (lambda z, x: 1 / (1 + np.exp(-x)) - z, NUMPY),
-    ("gradient", "sigmoid(x) - z"): (lambda z, x: binary._sigmoid(x) - z, NUMPY),
-    ("gradient", BOOK): (binary._gradient, NUMPY),
+    ("gradient", "sigmoid(x) - z"): (lambda z, x: binary._sigmoid(x) - z, WITHOUT_HALF),
+    ("gradient", BOOK): (binary._gradient, WITHOUT_HALF),
     ("gradient", ONCE): (unchecked(binary.sigmoid_cross_entropy_gradient), ("float16", "float32")),
     ("gradient", "TensorFlow"): (tensorflow_gradient, (*NUMPY, "bfloat16")),
 }
