@@ -71,9 +71,13 @@ TASKS = {
             each = tf.nn.sigmoid_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
             loss = tf.reduce_mean(each)
         """,
-        torch="loss = F.binary_cross_entropy_with_logits(logits.float(), labels)",
-        optax="loss = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels).mean()",
-        note="Labels are floats from 0 to 1, with the shape of the logits.",
+        torch="loss = F.binary_cross_entropy_with_logits(logits.float(), labels.float())",
+        optax="""
+            assert labels.shape == logits.shape
+            loss = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels).mean()
+        """,
+        note="Labels from 0 to 1, with the shape of the logits.",
+        note_tensorflow="They must be float32.",
     ),
     "One of C classes, by its index": _task(
         _INDEX,
@@ -103,9 +107,12 @@ TASKS = {
         """,
         torch="""
             assert labels.shape == logits.shape
-            loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(0, -2))
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(0, -2).float())
         """,
-        optax="loss = optax.losses.softmax_cross_entropy(jnp.float32(logits), labels).mean()",
+        optax="""
+            assert labels.shape == logits.shape
+            loss = optax.losses.softmax_cross_entropy(jnp.float32(logits), labels).mean()
+        """,
     ),
     "Padding: labels of -1 do not count": _task(
         _PADDED,
@@ -139,19 +146,23 @@ TASKS = {
         {"labels": "yes or no", "logits": "one logit", "mask": "mask"},
         exact="loss = sigmoid_losses(labels, logits)[mask].mean()",
         keras="""
+            assert mask.shape == labels.shape
             mean = keras.losses.BinaryCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
             loss = mean(labels[..., None], logits[..., None], sample_weight=mask)
         """,
         tensorflow="""
             each = tf.nn.sigmoid_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
+            mask.shape.assert_is_compatible_with(each.shape)
             mask = tf.cast(mask, tf.float32)
             loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
         """,
         torch="""
-            each = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none")
+            each = F.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
+            assert mask.shape == each.shape
             loss = (each * mask).sum() / mask.sum().clamp(min=1)
         """,
         optax="""
+            assert mask.shape == labels.shape == logits.shape
             each = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
@@ -163,8 +174,9 @@ TASKS = {
         {"labels": "yes or no", "logits": "one logit", "q": 3.0},
         exact="loss = (q * labels * sigmoid_losses(1.0, logits) + (1 - labels) * sigmoid_losses(0.0, logits)).mean()",
         keras="""
-            x = keras.ops.cast(logits, "float32")
-            each = q * labels * keras.ops.softplus(-x) + (1 - labels) * keras.ops.softplus(x)
+            assert labels.shape == logits.shape
+            z, x = (keras.ops.cast(k, "float32") for k in (labels, logits))
+            each = q * z * keras.ops.softplus(-x) + (1 - z) * keras.ops.softplus(x)
             loss = keras.ops.mean(each)
         """,
         tensorflow="""
@@ -173,9 +185,10 @@ TASKS = {
         """,
         torch="""
             weight = torch.as_tensor(q, device=logits.device)
-            loss = F.binary_cross_entropy_with_logits(logits.float(), labels, pos_weight=weight)
+            loss = F.binary_cross_entropy_with_logits(logits.float(), labels.float(), pos_weight=weight)
         """,
         optax="""
+            assert labels.shape == logits.shape
             x = jnp.float32(logits)
             loss = (q * labels * jax.nn.softplus(-x) + (1 - labels) * jax.nn.softplus(x)).mean()
         """,
@@ -215,6 +228,7 @@ TASKS = {
             loss = mean(rows, logits, sample_weight=labels != -1)
         """,
         tensorflow="""
+            labels.shape.assert_is_compatible_with(logits.shape[:-1])
             mask, classes = tf.cast(labels != -1, tf.float32), tf.shape(logits)[-1]
             rows = tf.one_hot(labels, classes, on_value=0.9, off_value=0.0) + 0.1 / tf.cast(classes, tf.float32)
             each = tf.nn.softmax_cross_entropy_with_logits(rows, tf.cast(logits, tf.float32))
@@ -227,6 +241,7 @@ TASKS = {
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
+            assert labels.shape == logits.shape[:-1]
             mask = labels != -1
             rows = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), 0.1)
             each = optax.losses.softmax_cross_entropy(jnp.float32(logits), rows)
@@ -257,15 +272,15 @@ TASKS = {
         """,
         note="Binary: take `each` from the binary loss. Not for soft labels.",
     ),
-    "Masked classes: only those with allowed = 1 can occur": _task(
+    "Masked classes: only those that are allowed can occur": _task(
         {"labels": "allowed index", "logits": "logits", "allowed": "allowed"},
         exact="loss = index_losses(labels, np.where(allowed, logits, -np.inf)).mean()",
         keras="""
-            x = keras.ops.where(allowed == 1, keras.ops.cast(logits, "float32"), -1e9)
+            x = keras.ops.where(keras.ops.cast(allowed, "bool"), keras.ops.cast(logits, "float32"), -1e9)
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, x)
         """,
         tensorflow="""
-            x = tf.where(allowed == 1, tf.cast(logits, tf.float32), -1e9)
+            x = tf.where(tf.cast(allowed, tf.bool), tf.cast(logits, tf.float32), -1e9)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x))
         """,
         torch="""
@@ -349,6 +364,7 @@ TASKS = {
         torch="""
             total = count = 0.0
             for labels, logits in batches:
+                assert labels.shape == logits.shape[:-1]
                 total += F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(),
                                          ignore_index=-1, reduction="sum").item()
                 count += (labels != -1).sum().item()
@@ -376,10 +392,12 @@ TASKS = {
             loss = T**2 * mean(keras.ops.softmax(t), x)
         """,
         tensorflow="""
+            teacher.shape.assert_is_compatible_with(logits.shape)
             x, t = (tf.cast(k, tf.float32) / T for k in (logits, teacher))
             loss = T**2 * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(t), x))
         """,
         torch="""
+            assert teacher.shape == logits.shape
             x, t = (k.flatten(0, -2).float() / T for k in (logits, teacher))
             loss = T**2 * F.cross_entropy(x, F.softmax(t, dim=-1))
         """,
@@ -443,7 +461,7 @@ TASKS = {
         "loss = (index_losses(i, similarity).mean() + index_losses(i, similarity.T).mean()) / 2",
         keras="""
             mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            i = keras.ops.arange(similarity.shape[0])
+            i = keras.ops.arange(keras.ops.shape(similarity)[0])
             loss = (mean(i, similarity) + mean(i, keras.ops.transpose(similarity))) / 2
         """,
         tensorflow="""
@@ -467,13 +485,14 @@ TASKS = {
         {"similarity": "square"},
         exact="n = len(similarity)\nloss = sigmoid_losses(np.eye(n), similarity).sum() / n",
         keras="""
-            n = similarity.shape[0]
-            total = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
-            loss = total(keras.ops.eye(n)[..., None], similarity[..., None]) / n
+            s, n = keras.ops.cast(similarity, "float32"), keras.ops.shape(similarity)[0]
+            each = keras.ops.softplus((1 - 2 * keras.ops.eye(n)) * s)
+            loss = keras.ops.mean(keras.ops.sum(each, axis=-1))
         """,
         tensorflow="""
-            s, n = tf.cast(similarity, tf.float32), similarity.shape[0]
-            loss = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(tf.eye(n), s)) / n
+            s, pairs = tf.cast(similarity, tf.float32), tf.eye(tf.shape(similarity)[0])
+            each = tf.nn.sigmoid_cross_entropy_with_logits(pairs, s)
+            loss = tf.reduce_mean(tf.reduce_sum(each, axis=-1))
         """,
         torch="""
             s, pairs = similarity.float(), torch.eye(len(similarity), device=similarity.device)
@@ -490,15 +509,23 @@ TASKS = {
         {"chosen": "one logit", "rejected": "one logit"},
         exact="loss = sigmoid_losses(1.0, chosen - rejected).mean()",
         keras="""
+            assert chosen.shape == rejected.shape
             margin = keras.ops.cast(chosen, "float32") - keras.ops.cast(rejected, "float32")
             loss = keras.ops.mean(keras.ops.softplus(-margin))
         """,
         tensorflow="""
+            chosen.shape.assert_is_compatible_with(rejected.shape)
             margin = tf.cast(chosen, tf.float32) - tf.cast(rejected, tf.float32)
             loss = tf.reduce_mean(tf.nn.softplus(-margin))
         """,
-        torch="loss = -F.logsigmoid(chosen.float() - rejected.float()).mean()",
-        optax="loss = -jax.nn.log_sigmoid(jnp.float32(chosen) - jnp.float32(rejected)).mean()",
+        torch="""
+            assert chosen.shape == rejected.shape
+            loss = -F.logsigmoid(chosen.float() - rejected.float()).mean()
+        """,
+        optax="""
+            assert chosen.shape == rejected.shape
+            loss = -jax.nn.log_sigmoid(jnp.float32(chosen) - jnp.float32(rejected)).mean()
+        """,
         half=("chosen", "rejected"),
         note="-log σ of the margin.",
     ),
@@ -506,18 +533,22 @@ TASKS = {
         {"chosen": "log p", "rejected": "log p", "old_chosen": "log p", "old_rejected": "log p", "beta": 0.1},
         exact="margin = (chosen - old_chosen) - (rejected - old_rejected)\nloss = sigmoid_losses(1.0, beta * margin).mean()",
         keras="""
+            assert chosen.shape == rejected.shape == old_chosen.shape == old_rejected.shape
             margin = (chosen - old_chosen) - (rejected - old_rejected)
             loss = keras.ops.mean(keras.ops.softplus(-beta * margin))
         """,
         tensorflow="""
+            assert chosen.shape == rejected.shape == old_chosen.shape == old_rejected.shape
             margin = (chosen - old_chosen) - (rejected - old_rejected)
             loss = tf.reduce_mean(tf.nn.softplus(-beta * margin))
         """,
         torch="""
+            assert chosen.shape == rejected.shape == old_chosen.shape == old_rejected.shape
             margin = (chosen - old_chosen) - (rejected - old_rejected)
             loss = -F.logsigmoid(beta * margin).mean()
         """,
         optax="""
+            assert chosen.shape == rejected.shape == old_chosen.shape == old_rejected.shape
             margin = (chosen - old_chosen) - (rejected - old_rejected)
             loss = -jax.nn.log_sigmoid(beta * margin).mean()
         """,
@@ -531,7 +562,7 @@ TASKS = {
         keras="""
             mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             part = keras.remat(lambda h, y, e: mean(y, keras.ops.matmul(h, keras.ops.transpose(e))))
-            parts = [keras.ops.reshape(k, (3, -1, *k.shape[1:])) for k in (hidden, labels)]
+            parts = [keras.ops.reshape(k, (3, -1, *keras.ops.shape(k)[1:])) for k in (hidden, labels)]
             loss = keras.ops.mean(keras.ops.map(lambda k: part(*k, embedding), parts))
         """,
         tensorflow="""
