@@ -47,7 +47,7 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     found = ops.any(right, -1, keepdims=True)
     gap = ops.where(right, 0.0, ops.where(found, x - own, -1e4))
     m = ops.max(ops.stop_gradient(gap), -1, keepdims=True, initial=0.0)
-    m = ops.minimum(m, 3e38)  # float32 ends at 3.4e38
+    m = ops.minimum(m, 3e38)  # float32 ends a little above
     # log1p adds the 1 that is missing from the sum
     rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
     loss = m + ops.log1p(ops.sum(rest, -1, keepdims=True))
@@ -68,7 +68,7 @@ def softmax_cross_entropy(labels, logits):
     is_row = ops.any(z != 0, -1, keepdims=True)
     gap = ops.where(right, 0.0, ops.where(is_row, x - own, -1e4))
     m = ops.max(ops.stop_gradient(gap), -1, keepdims=True, initial=0.0)
-    m = ops.minimum(m, 3e38)  # float32 ends at 3.4e38
+    m = ops.minimum(m, 3e38)  # float32 ends a little above
     rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
     loss = m - gap + ops.log1p(ops.sum(rest, -1, keepdims=True))  # of each class
     return ops.sum(z * ops.where((z != 0) | ops.isfinite(loss), loss, 0.0), -1)
