@@ -13,9 +13,10 @@ def kl_from_logits(logits_p, logits_q):
             s = 1 + h / k * s
         return h * h / 2 * s
 
-    total = jax.nn.logsumexp(logits_p, axis=-1, keepdims=True)
-    p, log_q = jnp.exp(logits_p - total), logits_q - total  # log_q lacks a constant c, that of the other row
-    d = jnp.where(p == 0, 0, logits_q - logits_p)  # exact for close rows, whereas log_softmax would round first
+    x, y = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (logits_p, logits_q))
+    total = jax.nn.logsumexp(x, axis=-1, keepdims=True)
+    p, log_q = jnp.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
+    d = jnp.where(p == 0, 0, y - x)  # exact for close rows, whereas log_softmax would round first
     own = jnp.take_along_axis(d, p.argmax(axis=-1, keepdims=True), axis=-1)
     c = jax.nn.logsumexp(log_q, axis=-1, keepdims=True)
     c = jax.lax.stop_gradient(jnp.where(abs(own - c) < 0.5, own, c))  # no slope: the sum is smallest at the right c

@@ -12,9 +12,11 @@ def kl_from_logits(logits_p, logits_q):
             s = 1 + h / k * s
         return h * h / 2 * s
 
-    total = ops.logsumexp(logits_p, axis=-1, keepdims=True)
-    p, log_q = ops.exp(logits_p - total), logits_q - total  # log_q lacks a constant c, that of the other row
-    d = ops.where(p > 0, logits_q - logits_p, 0.0)  # exact for close rows, whereas log_softmax would round first
+    x, y = (ops.convert_to_tensor(x) for x in (logits_p, logits_q))
+    x, y = (ops.cast(x, "float64" if "float64" in str(x.dtype) else "float32") for x in (x, y))
+    total = ops.logsumexp(x, axis=-1, keepdims=True)
+    p, log_q = ops.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
+    d = ops.where(p > 0, y - x, 0.0)  # exact for close rows, whereas log_softmax would round first
     own = ops.take_along_axis(d, ops.argmax(p, axis=-1, keepdims=True), axis=-1)
     c = ops.logsumexp(log_q, axis=-1, keepdims=True)
     c = ops.stop_gradient(ops.where(ops.abs(own - c) < 0.5, own, c))  # no slope: the sum is smallest at the right c

@@ -12,9 +12,11 @@ def kl_from_logits(logits_p, logits_q):
             s = 1 + h / k * s
         return h * h / 2 * s
 
-    total = tf.reduce_logsumexp(logits_p, axis=-1, keepdims=True)
-    p, log_q = tf.exp(logits_p - total), logits_q - total  # log_q lacks a constant c, that of the other row
-    d = tf.where(p > 0, logits_q - logits_p, 0.0)  # exact for close rows, whereas log_softmax would round first
+    x, y = (tf.convert_to_tensor(x) for x in (logits_p, logits_q))
+    x, y = (tf.cast(x, "float64" if x.dtype == "float64" else "float32") for x in (x, y))
+    total = tf.reduce_logsumexp(x, axis=-1, keepdims=True)
+    p, log_q = tf.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
+    d = tf.where(p > 0, y - x, 0.0)  # exact for close rows, whereas log_softmax would round first
     own = tf.gather(d, tf.argmax(p, axis=-1)[..., tf.newaxis], axis=-1, batch_dims=p.shape.rank - 1)
     c = tf.reduce_logsumexp(log_q, axis=-1, keepdims=True)
     c = tf.stop_gradient(tf.where(abs(own - c) < 0.5, own, c))  # no slope: the sum is smallest at the right c

@@ -12,9 +12,10 @@ def kl_from_logits(logits_p, logits_q):
             s = 1 + h / k * s
         return h * h / 2 * s
 
-    total = torch.logsumexp(logits_p, dim=-1, keepdim=True)
-    p, log_q = torch.exp(logits_p - total), logits_q - total  # log_q lacks a constant c, that of the other row
-    d = torch.where(p == 0, 0, logits_q - logits_p)  # exact for close rows, whereas log_softmax would round first
+    x, y = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (logits_p, logits_q))
+    total = torch.logsumexp(x, dim=-1, keepdim=True)
+    p, log_q = torch.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
+    d = torch.where(p == 0, 0, y - x)  # exact for close rows, whereas log_softmax would round first
     c, own = torch.logsumexp(log_q, dim=-1, keepdim=True), d.gather(-1, p.argmax(dim=-1, keepdim=True))
     c = torch.where((own - c).abs() < 0.5, own, c).detach()  # no slope: the sum is smallest at the right c
     d, log_q = d - c, log_q - c
