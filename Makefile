@@ -38,7 +38,7 @@ exhaustive: environment  ## Try every float32 logit and every pair of 16-bit num
 	@python -m measure.exhaustive
 	@python -m measure.search
 
-collapse: environment  ## Train with two formulas of one slope, and record it: 25 minutes; interrupted, it goes on where it was
+collapse: environment  ## Train with two formulas of one slope, and record it: 15 minutes; interrupted, it goes on
 	@python -m measure.collapse
 
 libraries: $(LIBRARIES)/.installed  ## Ask every library the same questions, and record it: 5 minutes; LIBRARY=torch asks one
