@@ -315,6 +315,16 @@ def test_a_reduced_loss_differs_by_design(reduce):
     assert not {"ordinary", "ordinary (gradient)", "leads", "leads (gradient)"} & set(report.failed)
 
 
+def test_digits_are_lost_in_a_mean_as_well():
+    def mean(labels, logits):
+        return mutants.one_absorbs_the_rest(labels, logits).mean()
+
+    answers = {answer.name: answer for answer in trial.ask(mean, "index").answers}
+    assert answers["ordinary"].verdict == trial.BY_DESIGN
+    assert answers["confident"].verdict == trial.LOST
+    assert answers["confident"].detail == trial.MEAN
+
+
 def test_choices_are_shown_and_not_counted():
     report = trial.ask(tf.nn.softmax_cross_entropy_with_logits, "rows", gradient=None)
     of_zero_row = lambda labels, logits: mutants._softmax(logits) - labels  # noqa: E731
