@@ -120,5 +120,11 @@ def test_the_index_lists_every_figure_and_every_explorer_in_the_order_of_the_boo
     assert INDEXED.findall(INDEX.read_text(encoding="utf8")) == SHOWN.findall("\n".join(pages))
 
 
-def test_tensorflow_is_silenced_by_the_makefile_and_not_in_a_chapter(chapter):
-    assert not [source for source in sources(chapter, "code") if "TF_CPP_MIN_LOG_LEVEL" in source]
+def test_a_chapter_imports_the_helpers_before_a_framework_and_sets_no_variable_of_tensorflow(chapter):
+    code = "\n".join(sources(chapter, "code"))
+    first = {
+        name: code.find(f"{name}") for name in re.findall(r"^(?:import|from) (?:helpers|jax|keras|tensorflow)\b", code, re.M)
+    }
+    frameworks = [place for name, place in first.items() if "helpers" not in name]
+    assert not frameworks or min(first.values()) < min(frameworks)
+    assert not re.search(r"TF_\w+", code)

@@ -12,7 +12,8 @@ from helpers.recipes import jax_divergence, keras_divergence, tensorflow_diverge
 
 INF = np.inf
 EPS = 2.0**-23
-modules = pytest.mark.parametrize("module", [tensorflow_divergence, keras_divergence, jax_divergence], ids=lambda m: m.__name__)
+RECIPES = [tensorflow_divergence, keras_divergence, jax_divergence]
+modules = pytest.mark.parametrize("module", RECIPES, ids=lambda module: module.__name__)
 
 
 def loss_and_slopes(module, x, y, dtype="float32", jit=False):
