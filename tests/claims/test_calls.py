@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from helpers import records
 from helpers.recipes import calls
-from measure.questions import BATCHES, QUESTIONS, call_inputs, exact_call
+from measure.questions import BATCHES, QUESTIONS, call_inputs, exact_call, weighed
 
 EPS = 2.0**-23
 EXACT = {question.name: exact_call(question) for question in QUESTIONS if question.asks == "call"}
@@ -27,11 +27,7 @@ ANSWERS = [
     if answer["device"] == "cpu" and answer["question"].startswith("call: ")
 ]
 PADDED = [name for name, task in calls.TASKS.items() if "padded index" in task.inputs.values() and "exact" in task.calls]
-LIVE = {
-    "keras": (tf.constant, lambda function: tf.function(function, jit_compile=True)),
-    "tensorflow": (tf.constant, lambda function: tf.function(function, jit_compile=True)),
-    "optax": (jax.numpy.asarray, jax.jit),
-}
+LIVE = {"keras": tf.convert_to_tensor, "tensorflow": tf.convert_to_tensor, "optax": jax.numpy.asarray}  # run here
 
 
 def live(library, name, **given):
@@ -40,7 +36,7 @@ def live(library, name, **given):
     numbers = {key: value for key, value in task.inputs.items() if isinstance(value, float)}
     names = [key for key in task.inputs if key not in numbers]
     function = calls.function(library, task.calls[library], names, task.before, **numbers)
-    return function(**{key: LIVE[library][0](given[key]) for key in names})
+    return function(**{key: LIVE[library](given[key]) for key in names})
 
 
 def keras_elsewhere(backend, code):
@@ -136,6 +132,41 @@ def test_labels_of_time_and_batch_are_refused(library, name):
     given["labels"] = np.swapaxes(given["labels"], 0, 1)
     with pytest.raises((ValueError, TypeError, tf.errors.InvalidArgumentError, AssertionError)):
         live(library, name, **given)
+
+
+BROADCAST = {
+    "Padding, for any loss: a mask of the elements that count": {"mask": (3, 1)},
+    "Weights: positives count q times": {"labels": (3, 1)},
+    "Yes or no, for one label or several at once (binary, multi-label)": {"labels": (3, 1)},
+    "Rows of soft labels, each with the sum 1": {"labels": (1, 4, 5)},
+    "Label smoothing, with padding": {"labels": (3, 1)},
+    "Preferences: a reward model's scores of the chosen and the rejected": {"chosen": (3, 1)},
+    "Preferences: DPO": {"old_chosen": (3, 1)},
+}
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("name", BROADCAST)
+def test_a_shape_that_would_broadcast_to_another_number_is_refused(library, name):
+    given = call_inputs(calls.TASKS[name], (3, 4))
+    for key, shape in BROADCAST[name].items():
+        given[key] = given[key][tuple(slice(length) for length in shape)]
+    with pytest.raises((ValueError, TypeError, tf.errors.InvalidArgumentError, AssertionError)):
+        live(library, name, **given)
+
+
+@pytest.mark.parametrize("library", ["keras", "tensorflow"])
+@pytest.mark.parametrize("name", [name for name, task in calls.TASKS.items() if "exact" in task.calls and task.compiled])
+def test_a_call_holds_for_a_batch_whose_size_is_not_known(library, name):
+    given = {key: value for key, value in call_inputs(calls.TASKS[name], (3, 4)).items() if not isinstance(value, float)}
+    fixed = ("weights", "embedding")
+    specs = [
+        tf.TensorSpec(value.shape if key in fixed else (None, *value.shape[1:]), value.dtype) for key, value in given.items()
+    ]
+    graph = tf.function(lambda *arrays: live(library, name, **dict(zip(given, arrays, strict=True))), input_signature=specs)
+    np.testing.assert_allclose(
+        weighed(graph(*map(tf.constant, given.values())).numpy()), EXACT[f"call: {name}"][3], rtol=8 * EPS
+    )
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
