@@ -86,9 +86,7 @@ def choice(because: str, loss: Any = None, gradient: Any = None) -> dict:
 @functools.cache  # the questions by index and by one-hot rows have the same answers
 def exact_row(label: int | tuple[float, ...], logits: tuple[float, ...]) -> tuple[float, list[float]]:
     """Return the exact loss of a row, and its gradient by the logits, rounded once from 400 bits."""
-    form = questions.INDEX if isinstance(label, int) else questions.ONE_HOT
-    question = questions.Question("", form, [label], [logits], "", "slope", "float64")
-    gradient = [float(slope) for slope in questions.exact_answers(question)]
+    gradient = list(map(float, precision.exact_softmax_cross_entropy_gradient(label, logits)))
     return float(precision.exact_softmax_cross_entropy(label, logits)), gradient
 
 
@@ -96,10 +94,8 @@ def exact(draft: Draft) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the exact losses and the exact gradient of their sum by the logits."""
     if draft.kind == "binary":
         losses = precision.exact_sigmoid_cross_entropy(draft.labels, draft.logits, check_labels=False)
-        flat = (draft.labels.ravel(), draft.logits.ravel())
-        slopes = questions.exact_answers(questions.Question("", questions.SIGMOID, *flat, "", "slope", "float64"))
-        gradient = np.array(list(map(float, slopes))).reshape(draft.logits.shape)
-        return np.asarray(losses).astype(np.float64), gradient
+        slopes = precision.exact_sigmoid_cross_entropy_gradient(draft.labels, draft.logits, check_labels=False)
+        return np.asarray(losses).astype(np.float64), np.asarray(slopes).astype(np.float64)
     rows = draft.logits.reshape(-1, draft.logits.shape[-1])
     labels = draft.labels.ravel() if draft.kind == "index" else draft.labels.reshape(rows.shape)
     answers = [exact_row(as_label(label), tuple(row.tolist())) for label, row in zip(labels, rows, strict=True)]
