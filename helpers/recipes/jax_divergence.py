@@ -14,6 +14,8 @@ def kl_from_logits(logits_p, logits_q):
         return h * h / 2 * s
 
     x, y = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (logits_p, logits_q))
+    if x.shape != y.shape:
+        raise ValueError(f"logits must have one shape, got {x.shape} and {y.shape}")
     total = jax.nn.logsumexp(x, axis=-1, keepdims=True)
     p, log_q = jnp.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
     d = jnp.where(p == 0, 0, y - x)  # exact for close rows, whereas log_softmax would round first

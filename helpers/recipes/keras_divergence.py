@@ -14,6 +14,8 @@ def kl_from_logits(logits_p, logits_q):
 
     x, y = (ops.convert_to_tensor(x) for x in (logits_p, logits_q))
     x, y = (ops.cast(x, "float64" if "float64" in str(x.dtype) else "float32") for x in (x, y))
+    if len(x.shape) != len(y.shape) or any(a != b for a, b in zip(x.shape, y.shape, strict=True) if None not in (a, b)):
+        raise ValueError(f"logits must have one shape, got {x.shape} and {y.shape}")
     total = ops.logsumexp(x, axis=-1, keepdims=True)
     p, log_q = ops.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
     d = ops.where(p > 0, y - x, 0.0)  # exact for close rows, whereas log_softmax would round first

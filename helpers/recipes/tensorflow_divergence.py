@@ -14,6 +14,7 @@ def kl_from_logits(logits_p, logits_q):
 
     x, y = (tf.convert_to_tensor(x) for x in (logits_p, logits_q))
     x, y = (tf.cast(x, "float64" if x.dtype == "float64" else "float32") for x in (x, y))
+    x.shape.assert_is_compatible_with(y.shape)  # None is for run time to know
     total = tf.reduce_logsumexp(x, axis=-1, keepdims=True)
     p, log_q = tf.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
     d = tf.where(p > 0, y - x, 0.0)  # exact for close rows, whereas log_softmax would round first

@@ -13,6 +13,8 @@ def kl_from_logits(logits_p, logits_q):
         return h * h / 2 * s
 
     x, y = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (logits_p, logits_q))
+    if x.shape != y.shape:
+        raise ValueError(f"logits must have one shape, got {x.shape} and {y.shape}")
     total = torch.logsumexp(x, dim=-1, keepdim=True)
     p, log_q = torch.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
     d = torch.where(p == 0, 0, y - x)  # exact for close rows, whereas log_softmax would round first

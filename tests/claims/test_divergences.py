@@ -86,3 +86,11 @@ def test_keras_distills_a_student_with_it():
     losses = student.fit(inputs, teacher, epochs=60, batch_size=64, verbose=0).history["loss"]
     assert losses[0] > 0.1
     assert 0 <= losses[-1] < 1e-4 * losses[0]
+
+
+@modules
+def test_rows_of_another_shape_are_an_error(module):
+    rows = jnp.zeros if module is jax_divergence else tf.zeros
+    for one, other in (((2, 3), (3,)), ((2, 3), (1, 3)), ((2, 3), (2, 4))):
+        with pytest.raises(ValueError, match="shape"):
+            module.kl_from_logits(rows(one), rows(other))
