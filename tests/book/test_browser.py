@@ -1,6 +1,7 @@
 """The pages in a browser: whole and quiet, from a server and from a disk, on a phone, in the dark, and without a mouse."""
 
 import gzip
+import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -257,3 +258,45 @@ def test_paper_shows_the_text_alone_unfolded_and_light(chapter):
         assert not chapter.locator(part).first.is_visible()
     chapter.evaluate("dispatchEvent(new Event('afterprint'))")
     assert chapter.locator("details.solution[open]").count() == 0
+
+
+CALLS = "chapters/which-loss-to-call"
+
+
+def shown(tab: Page) -> list[str]:
+    """Return the libraries whose calls are to be seen."""
+    return [panel.get_attribute("data-tab") for panel in tab.locator(".tabs > section").all() if panel.is_visible()]
+
+
+def test_a_library_is_chosen_once_by_keyboard_too_and_remembered(browser, site):
+    context = browser.new_context()
+    reader = context.new_page()
+    reader.goto(f"{site}/{CALLS}.html")
+    assert shown(reader) == ["Keras"]
+    reader.get_by_label("TensorFlow", exact=True).check()
+    assert shown(reader) == ["TensorFlow"]
+    reader.keyboard.press("ArrowRight")
+    assert shown(reader) == ["PyTorch"]
+    reader.reload()
+    assert shown(reader) == ["PyTorch"]
+    assert reader.get_by_label("PyTorch", exact=True).is_checked()
+    blocks = reader.locator(".tabs > section:visible pre")
+    assert reader.locator(".tabs > section:visible .copybtn").count() == blocks.count() > 20
+    context.close()
+
+
+def test_every_library_is_shown_without_scripts(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    reader = context.new_page()
+    reader.goto(f"{site}/{CALLS}.html")
+    assert shown(reader) == ["Keras", "TensorFlow", "PyTorch", "JAX"]
+    context.close()
+
+
+def test_paper_has_a_sheet_of_rules_and_one_for_each_library(browser, site):
+    context = browser.new_context()
+    reader = context.new_page()
+    reader.goto(f"{site}/{CALLS}.html")
+    sheets = re.findall(rb"/Type\s*/Page\b", reader.pdf(format="A4", prefer_css_page_size=True))
+    assert len(sheets) == 1 + len(["Keras", "TensorFlow", "PyTorch", "JAX"])
+    context.close()
