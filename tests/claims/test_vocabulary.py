@@ -322,6 +322,30 @@ def test_devices_keep_the_digits_and_check_the_labels():
     assert found["wide"] == ["bfloat16", "bfloat16"]
 
 
+IN_BFLOAT16 = """
+import ml_dtypes
+from helpers import categorical
+rng = np.random.default_rng(0)
+hidden = rng.standard_normal((64, 32)).astype(ml_dtypes.bfloat16)
+embedding = rng.standard_normal((1001, 32)).astype(ml_dtypes.bfloat16)
+labels = rng.integers(0, 1001, 64)
+given, step = with_gradients(hidden, embedding, labels)
+(_, each), (by_hidden, by_rows) = step(*given)
+h, rows = hidden.astype(float), embedding.astype(float)
+losses_, slopes = (f(labels, h @ rows.T) for f in (
+    categorical.sparse_softmax_cross_entropy_with_logits, categorical.sparse_softmax_cross_entropy_gradient))
+def off(ours, theirs):
+    return float(np.linalg.norm(np.asarray(ours, float) - theirs) / np.linalg.norm(theirs))
+print(json.dumps([off(each, losses_), off(by_hidden, slopes @ rows), off(by_rows[:1001], slopes.T @ h)]))
+"""
+
+
+def test_devices_add_up_bfloat16_inputs_in_float32():
+    [(loss, *gradients)] = printed(run_jax(IN_BFLOAT16, 4))
+    assert loss < 64 * EPS  # products of 32 terms and sums of 1,001
+    assert max(gradients) < 2**-8 + 64 * EPS  # and one rounding, of half an eps of bfloat16, at the end
+
+
 COLLECTIVES = """
 import re
 rng, out = np.random.default_rng(0), []
