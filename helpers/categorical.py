@@ -261,11 +261,11 @@ def softmax_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike) -> F
 
 def _soft_loss(w: Floats, x: Floats) -> Floats:
     top, _, below = below_the_largest(x)
-    weighted = w * below
-    if np.isinf(below).any():  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
-        weighted[w == 0] = 0
+    linear = row_sums(w * below)
+    if np.isnan(linear).any():  # 0 * -inf is NaN, but a class that cannot occur, and didn't, costs nothing
+        linear = row_sums(np.where(w == 0, 0, w * below))
     rest = row_sums(w) * np.log1p(sum_of_the_others(np.exp(below), top))
-    return sum_of_terms(row_sums(weighted), rest)
+    return sum_of_terms(linear, rest)
 
 
 def sparse_softmax_cross_entropy_with_logits(
