@@ -187,3 +187,15 @@ def test_tensorflow_loses_all_digits_in_sixteen_bits_only():
     assert ROWS["loss", "TensorFlow", "float32", "label 0"]["worst"]["error"] < 3
     assert worst["float16"] > 0.99 * 2**10
     assert worst["bfloat16"] == 2**7
+
+
+@pytest.mark.parametrize("quantity", ["loss", "gradient"])
+def test_the_logits_left_out_round_to_the_nearest_float32(quantity):
+    function, _ = exhaustive.FORMS[quantity, "rounded once"]
+    ends = 2.0 ** np.array([*range(-149, -29), *range(7, 128)])
+    a = np.float32([0, 104, *ends, *np.nextafter(np.float32([2**-30, 104]), np.float32([0, 105]))])
+    for x in (a, -a):
+        for label in (0, 1):
+            z = np.full_like(x, label)
+            exact = exhaustive.truth(z, x)[quantity]
+            assert exhaustive.not_nearest(quantity, function(z, x), exact, z, x) == 0

@@ -315,7 +315,7 @@ def test_the_appendix_states_how_many_results_are_not_the_nearest():
     text = " ".join(APPENDIX.read_text(encoding="utf8").split())
     rows = {(row["quantity"], row["form"], row["type"], row["over"]): row for row in bounds.RECORD["rows"]}
     suffix = {level: "" if level == bounds.RECORD["machine"]["level"] else f", {level}" for level in bounds.LOOPS}
-    for quantity, words in (("loss", "losses"), ("gradient", "of its derivatives")):
+    for quantity, words in (("loss", "of the losses"), ("gradient", "of its derivatives")):
         found = [rows[quantity, f"rounded once{at}", "float32", "label 0"] for at in suffix.values()]
         first, second, third = (row["not_nearest"] for row in found)
         assert f"{first}, {second} and {third} {words}" in text
