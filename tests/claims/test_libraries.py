@@ -60,6 +60,14 @@ def test_a_library_answers_as_recorded(today, library):
     here = machine()["processor"]
     anywhere = {"confident-large", "confident-large-slope"} if here != RECORD["libraries"][0]["processor"] else set()
     recorded = named(ON_A_CPU)
+
+    def tolerance(answer):
+        if answer["question"].startswith(
+            "call: "
+        ):  # its slopes are sums that cancel; test_calls.py compares them with exact ones
+            return 1e-4
+        return 0.1 if answer["question"] in anywhere else 8 * EPS[of_type(answer)]
+
     changed = {
         key: (recorded.get(key, {"result": "not asked"})["result"], answer["result"])
         for key, answer in named(today["answers"]).items()
@@ -67,7 +75,7 @@ def test_a_library_answers_as_recorded(today, library):
         and not agree(
             recorded.get(key, {"result": "error: not asked"})["result"],
             answer["result"],
-            0.1 if answer["question"] in anywhere else 8 * EPS[of_type(answer)],
+            tolerance(answer),
         )
     }
     assert not changed, (
