@@ -60,6 +60,14 @@ def test_a_library_answers_as_recorded(today, library):
     # What is left of a cancellation is nothing but rounding, so it has another size and sign there.
     rounding = {"kl-near", "kl-near-slope", "kl-near-float64", "kl-equal", "kl-offset", "kl-tail", "jensen-shannon-near"}
     recorded = named(ON_A_CPU)
+
+    def tolerance(answer):
+        if answer["question"].startswith(
+            "call: "
+        ):  # its slopes are sums that cancel; test_calls.py compares them with exact ones
+            return 1e-4
+        return 0.1 if answer["question"] in anywhere else 8 * EPS[of_type(answer)]
+
     changed = {
         key: (recorded.get(key, {"result": "not asked"})["result"], answer["result"])
         for key, answer in named(today["answers"]).items()
@@ -68,7 +76,7 @@ def test_a_library_answers_as_recorded(today, library):
         and not agree(
             recorded.get(key, {"result": "error: not asked"})["result"],
             answer["result"],
-            0.1 if answer["question"] in anywhere else 8 * EPS[of_type(answer)],
+            tolerance(answer),
         )
     }
     assert not changed, (
