@@ -14,7 +14,6 @@ the effect.
 import argparse
 import datetime
 import json
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from helpers import records
 from measure.machine import machine
@@ -225,7 +225,8 @@ def curves(name: str, seed: int, until: int | None = None) -> dict[str, list[flo
     run = RUNS[name]
     until = run.steps if until is None else until
     train = in_jax if run.slope in ("optax", "to copy") else in_numpy
-    rows = [seen(*state, seed) for state in train(run, seed, until)]
+    with threadpool_limits(1):  # threads of these small products would wait for each other, and longest on a busy machine
+        rows = [seen(*state, seed) for state in train(run, seed, until)]
     seen_at = list(range(0, until + 1, run.every))
     return {"step": seen_at, **{key: [float(f"{row[key]:.5g}") for row in rows] for key in rows[0]}}
 
@@ -252,7 +253,7 @@ def main() -> None:
     result = {
         "measured": f"{datetime.date.today()}",
         "versions": {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}},
-        "machine": {**machine(), "cores_used": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))},
+        "machine": {**machine(), "cores_used": 1},
         "rows": rows,
     }
     output.write_text(json.dumps(result) + "\n", encoding="utf8")
