@@ -51,8 +51,8 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     # log1p adds the 1 that is missing from the sum
     rest = ops.where(right, ops.expm1(-m), ops.exp(gap - m))
     loss = m + ops.log1p(ops.sum(rest, -1, keepdims=True))
-    # 0 / 0 is nan
-    return (loss + 0 / ops.cast(found | (y == ignore), x.dtype))[..., 0]
+    # a loss of 0 divided by 0 is nan
+    return (loss / ops.cast(found | (y == ignore), x.dtype))[..., 0]
 
 
 @keras.saving.register_keras_serializable("losses to copy")

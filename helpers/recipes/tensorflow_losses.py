@@ -44,8 +44,8 @@ def sparse_softmax_cross_entropy(labels, logits, ignore=-100):
     # log1p adds the 1 that is missing from the sum
     rest = tf.where(right, tf.math.expm1(-m), tf.exp(gap - m))
     loss = m + tf.math.log1p(tf.reduce_sum(rest, -1, True))
-    # 0 / 0 is nan
-    return (loss + 0 / tf.cast(found | (y == ignore), x.dtype))[..., 0]
+    # a loss of 0 divided by 0 is nan
+    return (loss / tf.cast(found | (y == ignore), x.dtype))[..., 0]
 
 
 def softmax_cross_entropy(labels, logits):
