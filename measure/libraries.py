@@ -378,7 +378,7 @@ def interview(names: list[str], part: str) -> tuple[dict, dict]:
         ended, known = True, 0
         while ended:
             command = [sys.executable, "-m", "measure.libraries", "--worker", str(path), "--part", part, *names]
-            run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+            run = subprocess.run(command, capture_output=True, encoding="utf8", check=False, cwd=ROOT)
             ended = run.returncode and (
                 f"exit {run.returncode}" if run.returncode > 0 else signal.Signals(-run.returncode).name
             )

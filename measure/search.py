@@ -430,7 +430,7 @@ def without(disabled: list[str]) -> list[dict]:
     """Hunt in a process in which NumPy does without these features of the processor."""
     settings = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(disabled)}
     command = [sys.executable, "-m", "measure.search", "--output", "-"]
-    return json.loads(subprocess.run(command, env=settings, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, env=settings, check=True, capture_output=True, encoding="utf8").stdout)
 
 
 def main() -> None:

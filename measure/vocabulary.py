@@ -81,7 +81,7 @@ def in_this_process(form: str, how: str, classes: int, repeats: int, size: int =
 def in_its_own_process(module: str, *arguments: str | int) -> dict:
     """Return what one of the modules prints, so that no measurement finds the memory or the threads of another."""
     command = [sys.executable, "-m", f"measure.{module}", *map(str, arguments)]
-    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf8", cwd=Path(__file__).parents[1])
     return json.loads(run.stdout)
 
 

@@ -42,7 +42,9 @@ def live(library, name, **given):
 def keras_elsewhere(backend, code):
     """Run code with Keras on another backend, and return what it prints."""
     command = [sys.executable, "-c", f"import keras\nimport numpy as np\n{code}"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"KERAS_BACKEND": backend})
+    run = subprocess.run(
+        command, capture_output=True, encoding="utf8", check=False, env=os.environ | {"KERAS_BACKEND": backend}
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout.split()
 

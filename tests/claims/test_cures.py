@@ -306,7 +306,7 @@ def test_jax_carries_the_logits_of_a_sigmoid_and_its_loss_does_not_look():
         "print(hasattr(p, '_keras_logits'), float(keras.losses.BinaryCrossentropy()(np.zeros(1), p)))"
     )
     environment = os.environ | {"KERAS_BACKEND": "jax"}
-    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, encoding="utf8", check=True)
     carried, loss = run.stdout.split()
     assert carried == "True"
     assert abs(float(loss) - 15.942385) < 4e-6

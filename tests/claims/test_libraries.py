@@ -43,7 +43,7 @@ def agree(one, other, tolerance):
 def today(tmp_path_factory):
     path = tmp_path_factory.mktemp("libraries") / "libraries.json"
     command = [sys.executable, "-m", "measure.libraries", "--quick", "--output", path]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=libraries.ROOT)
+    run = subprocess.run(command, capture_output=True, encoding="utf8", check=False, cwd=libraries.ROOT)
     assert run.returncode == 0, run.stderr
     return json.loads(path.read_text(encoding="utf8"))
 

@@ -166,5 +166,5 @@ def test_without_a_fused_multiply_add_the_compiled_loss_cancels_as_well():
         "print(loss(labels=np.float32([0.999999]), logits=np.float32([1000])).numpy()[0])"
     )
     environment = os.environ | {"XLA_FLAGS": "--xla_cpu_max_isa=AVX"}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf8", check=True)
     assert float(run.stdout) == pytest.approx(0.0010376, rel=5e-5), CHANGED  # the exact loss is 0.00101328

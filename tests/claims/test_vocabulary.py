@@ -241,7 +241,7 @@ def run_jax(code, *arguments):
         [sys.executable, "-c", PROGRAM + code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf8",
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 

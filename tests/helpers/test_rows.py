@@ -116,7 +116,7 @@ def digest():
 def test_the_digits_do_not_depend_on_the_vector_instructions():
     features = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(features)}
-    run = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, encoding="utf8", check=True)
     assert run.stdout.split() == [digest()]
 
 

@@ -445,7 +445,7 @@ def test_html_escapes_what_a_loss_says():
 
 def run(*arguments, cwd=ROOT):
     command = [sys.executable, "-m", "helpers.trial", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    return subprocess.run(command, capture_output=True, encoding="utf8", check=False, cwd=cwd)
 
 
 def test_the_command_exits_with_0_for_a_good_loss():

@@ -57,7 +57,7 @@ def script(name, given, proved):
 
 def proves(text):
     done = subprocess.run(
-        ["gappa", "-Eno-auto-dichotomy"], input=text, capture_output=True, text=True, timeout=60, check=False
+        ["gappa", "-Eno-auto-dichotomy"], input=text, capture_output=True, encoding="utf8", timeout=60, check=False
     )
     assert done.returncode == 0 or "some properties were not satisfied" in done.stderr, done.stderr
     return done.returncode == 0
