@@ -7,9 +7,6 @@ LIBRARIES := _build/libraries
 # In shells' words: a path may hold spaces, which make would take for the end of a word.
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
-# A file that is read or written without an encoding is an error in the tests.
-export PYTHONWARNDEFAULTENCODING := 1
-
 .DEFAULT_GOAL := help
 .PHONY: help book check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex clean environment
 
@@ -20,10 +17,10 @@ book: environment  ## Build the book into _build/html; only chapters that change
 	@jupyter-book build . --quiet -W --keep-going
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
-	@pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters tests/proofs
+	@PYTHONWARNDEFAULTENCODING=1 pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters tests/proofs
 
 test: book  ## Build the book, then test everything
-	@pytest --numprocesses 2 --dist worksteal
+	@PYTHONWARNDEFAULTENCODING=1 pytest --numprocesses 2 --dist worksteal
 
 lab: environment  ## Open the chapters in JupyterLab
 	@jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/chapters
