@@ -121,7 +121,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike) -> Floats:
     The second sum is the one computed. Its terms are non-negative, and if rounding leaves the rows at sums ``1 + a`` and
     ``1 + b``, it is off by ``a KL + (a - b)^2 / 2``, where the first sum is off by ``a - b``. If ``q_j`` is within a factor
     of two of ``p_j``, then ``d = q_j - p_j`` is exact, and with ``s = d / (p_j + q_j)`` the term is computed as
-    ``d s - 2 p_j (s^3/3 + s^5/5 + ...)``. The rounding of the probabilities themselves is not mended: take
+    ``d s - 2 p_j (s^3/3 + s^5/5 + ...)``. It cannot undo the rounding of the probabilities themselves: use
     :func:`kl_from_logits` where there are logits.
 
     Parameters
@@ -222,12 +222,12 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
 
 
 def k3(log_ratio: ArrayLike) -> Floats:
-    """Return what one sample says of a divergence: never negative, and right on average.
+    """Return the k3 estimate of a divergence from one sample: never negative, and right on average.
 
     ``k3(d) = e^d - 1 - d``
 
-    If a sample has the probability p where it was drawn and q elsewhere, and ``d = log q - log p``, then the mean of
-    ``k3(d)`` over many samples is KL(p || q). Near 0 the three terms cancel, and so do ``expm1(d)`` and ``d``; the series
+    If a sample has the probability p under the distribution it was drawn from and q under the other, and
+    ``d = log q - log p``, then the mean of ``k3(d)`` over many samples tends to KL(p || q), where p > 0 wherever q > 0. Near 0 the three terms cancel, and so do ``expm1(d)`` and ``d``; the series
     ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken where ``d`` is between -1 and 1.
 
     Parameters
