@@ -227,8 +227,9 @@ def k3(log_ratio: ArrayLike) -> Floats:
     ``k3(d) = e^d - 1 - d``
 
     If a sample has the probability p under the distribution it was drawn from and q under the other, and
-    ``d = log q - log p``, then the mean of ``k3(d)`` over many samples tends to KL(p || q), where p > 0 wherever q > 0. Near 0 the three terms cancel, and so do ``expm1(d)`` and ``d``; the series
-    ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken where ``d`` is between -1 and 1.
+    ``d = log q - log p``, then the mean of ``k3(d)`` over many samples tends to KL(p || q), where p > 0 wherever q > 0. Near
+    0 the three terms cancel, and so do ``expm1(d)`` and ``d``; the series ``d^2 (1/2! + d/3! + d^2/4! + ...)`` is taken
+    where ``d`` is between -1 and 1.
 
     Parameters
     ----------
