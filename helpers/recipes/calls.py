@@ -95,8 +95,7 @@ TASKS = {
             each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
             loss = each.mean()
         """,
-        note_torch="A label of -100 is left out of the mean.",
-        note_optax="optax refuses no label: -1 means the last class, and one label serves all rows. Check labels before.",
+        note_optax="optax refuses no label: -1 means the last class.",
     ),
     "Rows of soft labels, each with the sum 1": _task(
         _SOFT,
@@ -409,7 +408,7 @@ TASKS = {
         """,
         half=("logits", "teacher"),
         note="Its minimum is T² times the teacher's entropy, not 0. Let no gradient into the teacher.",
-        note_optax="Check that `teacher.shape == logits.shape`; other shapes broadcast.",
+        note_optax="Other shapes broadcast.",
     ),
     "KL(teacher ‖ student): forward, mean over rows": _task(
         _TEACHER,
@@ -432,8 +431,8 @@ TASKS = {
             loss = optax.losses.kl_divergence_with_log_targets(q, p).mean()
         """,
         half=("logits", "teacher"),
-        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits. Check that "
-        "`teacher.shape == logits.shape`; other shapes broadcast.",
+        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits. "
+        "Other shapes broadcast.",
         note_torch='PyTorch\'s `reduction="mean"` divides by all elements, and `batchmean` by the first axis alone.',
     ),
     "KL(student ‖ teacher): reverse, mean over rows": _task(
@@ -599,10 +598,8 @@ TASKS = {
             loss = jax.lax.map(each, tokens, batch_size=1024).mean()
         """,
         half=("hidden", "embedding"),
-        note_keras="In an eager loop on TensorFlow pass `layer.embeddings + 0`: recomputation doubles the gradient of a "
-        "`keras.Variable`.",
-        note_tensorflow="Pass an embedding of Keras as `tf.convert_to_tensor(layer.embeddings)`: in an eager loop "
-        "`recompute_grad` doubles the gradient of a `keras.Variable`.",
+        note_keras="In an eager loop on TensorFlow pass `layer.embeddings + 0`, or its gradient is doubled.",
+        note_tensorflow="Pass Keras's embedding as a tensor, or an eager loop doubles its gradient.",
     ),
     "Training by `compile` and `fit`, with padding": _task(
         _PADDED,

@@ -324,7 +324,7 @@ def test_a_python_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, versi
     python = tmp_path / "python"
     if version:
         pretend = f"import sys; sys.version_info = {version}; exec(sys.argv[1])"
-        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{pretend}" "$2"\n')  # $1 is -c
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{pretend}" "$2"\n', "utf8")  # $1 is -c
         python.chmod(0o755)
     make = ["make", "environment", f"PYTHON={python}", f"VENV={tmp_path}/venv"]
     refusal = subprocess.run(make, cwd=ROOT, capture_output=True, encoding="utf8", check=False)

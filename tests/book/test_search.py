@@ -48,7 +48,7 @@ PAGES = {
     "GradScaler": LOW,
     "glossary": "notation",
     "multi-label": CALLS,
-    "temperature": "soft-labels",
+    "temperature": "kl-divergence",
     "label smoothing": WEIGHTS,
     "pos_weight": WEIGHTS,
     "ignore_index": LANGUAGE,

@@ -18,6 +18,12 @@ RECORDED_LOOPS = RECORD["machine"]["loops"]
 LOOPS = {name: exhaustive.at_level("NumPy", name, "float32") for name in RECORDED_LOOPS}
 
 
+@pytest.fixture(autouse=True)
+def features(monkeypatch):
+    """Let no test after these start processes without features of the processor, as exhaustive.workers does."""
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "")
+
+
 def recorded_here(key):
     """Return whether this machine computes the last digits of a form as that of the record did."""
     quantity, form, dtype, _ = key
