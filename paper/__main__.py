@@ -74,6 +74,13 @@ def unfold(article: Tag) -> None:
         article.section.append(section)
 
 
+def spell(article: Tag) -> None:
+    """Let bookmarks hold the formulas of headings: Chromium takes neither MathML into them nor what is hidden from readers."""
+    for formula in article.select(":is(h1, h2, h3, h4) .katex"):
+        formula.select_one(".katex-mathml").decompose()
+        del formula.select_one(".katex-html")["aria-hidden"]
+
+
 def tell_where_to_explore(article: Tag, page: str) -> None:
     """Say below each figure that readers can change where they can do so."""
     owner, _, name = urlsplit(os.environ.get("BOOK_REPOSITORY_URL", "")).path.strip("/").partition("/")
@@ -106,6 +113,7 @@ def joined() -> str:
         for element in article.select(".headerlink, .launch, .map, .genindex-jumpbox, form"):
             element.decompose()
         unfold(article)
+        spell(article)
         tell_where_to_explore(article, page)
         article["class"] = "numbered" if page == "genindex" else ""
         article["style"] = f"page: p{number}"
