@@ -75,7 +75,7 @@ def unfold(article: Tag) -> None:
 
 
 def spell(article: Tag) -> None:
-    """Let bookmarks hold the formulas of headings: Chromium takes neither MathML into them nor what is hidden from readers."""
+    """Let bookmarks hold the formulas of headings: Chromium leaves MathML out, and what is hidden from screen readers."""
     for formula in article.select(":is(h1, h2, h3, h4) .katex"):
         formula.select_one(".katex-mathml").decompose()
         del formula.select_one(".katex-html")["aria-hidden"]
