@@ -115,7 +115,10 @@ def joined() -> str:
         unfold(article)
         spell(article)
         tell_where_to_explore(article, page)
-        article["class"] = "numbered" if page == "genindex" else ""
+        if page == "genindex":
+            article["class"] = "numbered"
+            for link in article.find_all("a", string=re.compile(r"^\[\d+\]$")):
+                link.clear()  # of its second place in the book and the next, of which the numbers of the pages are enough
         article["style"] = f"page: p{number}"
         point(article, page, pages)["id"] = anchor(page)
         articles.append(str(article))
