@@ -8,13 +8,16 @@ LIBRARIES := _build/libraries
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex clean environment
+.PHONY: help book pdf check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 book: environment  ## Build the book into _build/html; only chapters that changed are run, JOBS=2 of them at a time
 	@jupyter-book build . --quiet -W --keep-going
+
+pdf: book  ## Print the book into one PDF, _build/pdf/cross-entropy-without-overflow.pdf: 90 seconds
+	@python -m paper
 
 check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
 	@PYTHONWARNDEFAULTENCODING=1 pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters tests/proofs
@@ -59,6 +62,8 @@ lint: environment  ## Check the style of code and notebooks, and what the workfl
 	@ruff format --quiet --check --diff
 	@check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	@check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+	@check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
 
 links: book  ## Follow the links that leave the book, which takes the internet
 	@jupyter-book build . --path-output _build/links --builder linkcheck --quiet >_build/links.log 2>&1 || { \

@@ -1,8 +1,10 @@
-"""Sphinx extension: solutions that fold, images with sizes, and the repository's address, from BOOK_REPOSITORY_URL."""
+"""Sphinx extension: solutions that fold, images with sizes, the repository's address, and what CITATION.cff says."""
 
 import os
 from html import escape
+from pathlib import Path
 
+import yaml
 from sphinx.application import Sphinx
 from sphinx.util.images import get_image_size
 from sphinx.writers.html5 import HTML5Translator
@@ -10,11 +12,12 @@ from sphinx_exercise.nodes import solution_node
 
 
 def name_repository(app: Sphinx, _: object) -> None:
-    """Give the templates the repository's address, and the page on running the notebooks the lines to copy."""
+    """Give the templates BOOK_REPOSITORY_URL and CITATION.cff, and the page on running the notebooks the lines to copy."""
     url = os.environ.get("BOOK_REPOSITORY_URL", "").rstrip("/")
     clone = f"git clone {url}\ncd {url.rsplit('/', 1)[-1]}\n" if url else ""
     install = f"%pip install -q {f'git+{url}' if url else '.'}"
-    app.config.html_context["repository_url"] = url
+    book = yaml.safe_load(Path(app.srcdir, "CITATION.cff").read_text("utf8"))
+    app.config.html_context |= {"repository_url": url, "book": book}
     app.config.myst_substitutions = {"clone": f"```\n{clone}make lab\n```", "install": f"```\n{install}\n```"}
 
 

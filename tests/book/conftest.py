@@ -9,12 +9,9 @@ import pytest
 from playwright.sync_api import Error
 from sphinx_external_toc.parsing import parse_toc_yaml
 
+from paper import PROGRAMS, QUIET
+
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ["chromium-headless-shell"]  # the quickest
-PROGRAMS += ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge"]
-PROGRAMS += ["/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"]
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run"]
-QUIET += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="session")

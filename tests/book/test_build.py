@@ -138,6 +138,7 @@ CHANGES = {
     "a helper added": lambda root: write(root / "helpers/question.py", "QUESTION = 'Why?'\n"),
     "a deep static file changed": lambda root: write(root / "_static/katex/katex.min.css", ".katex { color: red }"),
     "a chapter removed": lambda root: write(root / "_toc.yml", TOC + "  - file: chapters/one\n  - file: chapters/words\n"),
+    "another version": lambda root: write(root / "CITATION.cff", (root / "CITATION.cff").read_text("utf8") + "# next\n"),
     "references changed": lambda root: (root / "references.bib").write_bytes(
         (root / "references.bib").read_bytes().replace(b"Goldberg", b"Silverberg")
     ),
@@ -147,7 +148,8 @@ URL = "BOOK_REPOSITORY_URL=https://github.com/someone/losses/"
 
 def restore(project: Path, template: Path) -> None:
     """Undo the changes, which removes the term and the helper that they added."""
-    for name in ("chapters/words.md", "helpers/answer.py", "_static/katex/katex.min.css", "_toc.yml", "references.bib"):
+    changed = ("chapters/words.md", "helpers/answer.py", "_static/katex/katex.min.css", "_toc.yml", "references.bib")
+    for name in (*changed, "CITATION.cff"):
         shutil.copy(template / name, project / name)
     (project / "helpers/question.py").unlink()
 
@@ -165,6 +167,7 @@ def test_a_changed_book_equals_a_clean_one_and_a_restored_book_the_first(project
         "Silverberg",
         "gh/someone/losses/main?",
         "github/someone/losses/blob/",
+        "losses/issues/new?template=error.yml&amp;version=",
     ):
         assert part in page
     assert not (project / "_build/html/chapters/two.html").exists()

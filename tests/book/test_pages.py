@@ -1,6 +1,7 @@
 """The pages as they were built: complete, without errors, and with nothing missing that they point to."""
 
 import re
+import tomllib
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from sphinxcontrib.katex import katex_version
 
@@ -15,6 +17,7 @@ from helpers import exhibits
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [f"chapters/{path.stem}" for path in sorted((ROOT / "chapters").glob("*.ipynb"))]
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
 LOADERS = {"link": "href", "img": "src", "script": "src", "source": "src", "iframe": "src", "object": "data"}
 POINTERS = {"a": "href", **LOADERS}
 
@@ -122,9 +125,9 @@ def test_every_table_has_headers_with_words(html):
 
 
 def test_only_a_chapter_can_be_downloaded_and_only_as_a_notebook(html, path):
-    links = [link["href"] for link in html.select(".launch a")]
-    expected = [f"../_sources/chapters/{path.stem}.ipynb"] if f"chapters/{path.stem}" in CHAPTERS else []
-    assert links == expected  # more are there where the book is published with its repository's address
+    # those to elsewhere are there where the book is published with its repository's address
+    links = [link["href"] for link in html.select(".launch a") if not link["href"].startswith("https://")]
+    assert links == ([f"../_sources/chapters/{path.stem}.ipynb"] if f"chapters/{path.stem}" in CHAPTERS else [])
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -168,3 +171,19 @@ def test_the_picture_of_the_readme_is_the_figure_of_the_first_page(book):
     assert len(picture) == len(expected) > 1000
     # half a point: where exp rounds differently, on another processor, a float16 moves by less than that on the page
     np.testing.assert_allclose(picture, expected, atol=0.5, err_msg="copy the figure again: see CONTRIBUTING.md")
+
+
+def test_the_foot_says_which_book_it_is_and_how_to_cite_it(html):
+    foot = html.select_one("footer .provenance")
+    assert f"version {CITATION['version']} of {CITATION['date-released']}" in foot.get_text()
+    assert len(foot.select("p a[href*=licen]")) == 2
+    entry = dict(re.findall(r"(\w+) = \{(.*)\},", foot.select_one("pre").get_text()))
+    assert entry["title"] == CITATION["title"]
+    assert entry["author"] == f"{{{CITATION['authors'][0]['name']}}}"
+    assert (entry["year"], entry["note"]) == (str(CITATION["date-released"].year), f"Version {CITATION['version']}")
+
+
+def test_the_book_has_one_version_of_which_it_says_what_changed():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]["version"] == CITATION["version"]
+    changes = (ROOT / "CHANGES.md").read_text(encoding="utf8")
+    assert re.search(r"^## (.*)", changes, re.MULTILINE)[1] == f"Version {CITATION['version']}, {CITATION['date-released']}"

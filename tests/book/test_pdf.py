@@ -1,0 +1,121 @@
+"""The PDF: whole, with numbers of pages that are right, bookmarks, and links that lead somewhere."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from bs4 import BeautifulSoup
+from pypdfium2 import PdfDocument, raw
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+from paper import PDF, ROOT, places
+
+A4 = (595, 842)  # points
+LEFT, RIGHT = 57, 538  # the edges of the text, in points: margins of 2 cm, as in paper/paper.css
+PAGES = list(parse_toc_yaml(ROOT / "_toc.yml"))
+
+
+def squeezed(text: str) -> str:
+    """Return a text without the white space, since lines are broken anew, and with plain hyphens."""
+    return re.sub(r"[\s\u200b]+", "", text.replace("\ufffe", "-"))  # a hyphen at the end of a line, as PDFium gives it
+
+
+@pytest.fixture(scope="module")
+def pdf(book, browser):
+    """Print the book, unless it was printed since it was built."""
+    subprocess.run([sys.executable, "-m", "paper"], cwd=ROOT, check=True)
+    with PdfDocument(PDF) as document:
+        yield document
+
+
+@pytest.fixture(scope="module")
+def sheets(pdf):
+    """Return the lines of each sheet: its running head, its number, and then its text."""
+    return [[squeezed(line) for line in page.get_textpage().get_text_range().splitlines()] for page in pdf]
+
+
+@pytest.fixture(scope="module")
+def whole(sheets):
+    """Return the text of all sheets."""
+    return "".join("".join(lines[2:]) for lines in sheets)
+
+
+@pytest.fixture(scope="module")
+def source(pdf):
+    """Return the joined pages that were printed."""
+    return BeautifulSoup(PDF.with_suffix(".html").read_text(encoding="utf8"), "html.parser")
+
+
+def test_every_sheet_but_the_cover_is_numbered_a4(pdf, sheets):
+    assert len(pdf) > 200
+    assert {tuple(map(round, page.get_size())) for page in pdf} == {A4}
+    assert [lines[1] for lines in sheets[1:]] == [str(number) for number in range(2, len(sheets) + 1)]
+
+
+def test_every_chapter_begins_where_the_contents_say_and_stands_in_the_running_head(pdf, sheets, source):
+    begins = places(pdf)
+    heads = [lines[0] for lines in sheets]
+    contents = "".join("".join(lines) for lines in sheets[1 : begins["index--"] - 1])
+    links = source.select("nav > ul > li > a")
+    assert [link["href"] for link in links] == [f"#{page.rpartition('/')[2]}--" for page in PAGES[1:]]
+    for link in links:
+        title, first = squeezed(link.get_text()), begins[link["href"][1:]]
+        assert f"{title}{first}" in contents
+        assert (heads.index(title) + 1, heads[first - 2] == title) == (first, False)
+
+
+def test_every_heading_is_a_bookmark(pdf, source):
+    headings = [squeezed(heading.get_text()) for heading in source.select("h1, h2, h3, h4")]
+    assert len(headings) > 400
+    assert [squeezed(bookmark.get_title()) for bookmark in pdf.get_toc()] == headings
+
+
+def test_no_link_is_dead(pdf, source):
+    targets = {link["href"][1:] for link in source.select("a[href^='#']")}
+    assert len(targets) > 500
+    assert targets <= places(pdf).keys()
+    elsewhere = {link["href"] for link in source.select("a[href]:not([href^='#'])")}
+    assert [address for address in elsewhere if not address.startswith(("https://", "http://", "mailto:"))] == []
+
+
+def test_it_is_tagged_and_has_a_title_and_a_language(pdf):
+    assert raw.FPDFCatalog_IsTagged(pdf)
+    assert raw.FPDFCatalog_GetLanguage(pdf, None, 0) > 2
+    assert pdf.get_metadata_value("Title") == "Cross-Entropy Without Overflow"
+
+
+def test_no_text_reaches_into_the_margin(pdf):
+    far = []
+    for number, page in enumerate(pdf, 1):
+        text = page.get_textpage()
+        boxes = [text.get_rect(index) for index in range(text.count_rects())]
+        far += [(number, text.get_text_bounded(*box)) for box in boxes if not LEFT - 2 < box[0] <= box[2] < RIGHT + 2]
+    assert far == []
+
+
+def test_every_line_of_code_and_every_word_of_a_table_is_printed(whole, source):
+    for formula in source.select("td .katex, th .katex"):
+        formula.decompose()
+    lines = {line for code in source.select("pre") for line in code.get_text().splitlines() if line.strip()}
+    words = {word for cell in source.select("td, th") for word in cell.get_text(" ").split()}
+    assert len(lines) > 3000
+    assert len(words) > 1000
+    assert [line for line in lines if squeezed(line) not in whole] == []
+    assert [word for word in words if squeezed(word) not in whole] == []
+
+
+def test_solutions_end_each_chapter_and_nothing_is_folded(source):
+    assert not source.select("details")
+    chapters = source.select("article:has(.exercise)")
+    assert len(chapters) == 20
+    for chapter in chapters:
+        *_, last = chapter.select("section:has(> h2)")
+        assert len(last.select(".solution")) == len(chapter.select(".solution")) == len(chapter.select(".exercise"))
+
+
+def test_explorers_are_pictures_that_say_where_they_can_be_changed(whole, source):
+    explorers = source.find_all(re.compile("-explorer$"))
+    assert len(explorers) >= 4
+    assert whole.count(squeezed("This figure can be changed")) == len(explorers)
+    assert squeezed(explorers[0].get_text()) not in whole  # the sentence that stands where scripts don't run
