@@ -75,9 +75,11 @@ def test_an_offset_of_one_row_or_of_both_costs_no_digits(module, jit, of_x, of_y
 
 @modules
 def test_logits_of_a_thousand_keep_their_digits(module):
-    x, y = (1e3 * np.random.default_rng(seed).normal(size=(50, 10)).astype(np.float32) for seed in (0, 1))
+    x, y = (1e3 * np.random.default_rng(seed).normal(size=(1000, 10)).astype(np.float32) for seed in (0, 1))
     value, *_ = loss_and_slopes(module, x, y)
-    np.testing.assert_allclose(value, kl_from_logits(x.astype(float), y.astype(float)), rtol=4 * EPS, atol=1e-37)
+    exact = kl_from_logits(x.astype(float), y.astype(float))
+    counts = exact > 1e-20  # below, the exponent of e^-46 is rounded by 16 eps
+    np.testing.assert_allclose(value[counts], exact[counts], rtol=4 * EPS)
 
 
 @modules
