@@ -157,8 +157,8 @@ TASKS = {
         """,
         torch="""
             assert labels.shape == logits.shape[:-1]
-            total = F.cross_entropy(
-                logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-1, reduction="sum")
+            x = logits.float().masked_fill((labels == -1)[..., None], 0).flatten(0, -2)
+            total = F.cross_entropy(x, labels.flatten(), ignore_index=-1, reduction="sum")
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
@@ -253,7 +253,8 @@ TASKS = {
             each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
             loss = jnp.average(each, weights=weights[labels])
         """,
-        note="Divided by the sum of the weights. Not for soft labels, nor (as it stands) for labels of -1.",
+        note="Divided by the sum of the weights. Not for soft labels, nor (as it stands) for labels of -1, nor "
+        "for a batch whose weights are all 0.",
         note_torch="For labels of -1, add `ignore_index=-1`.",
     ),
     "Label smoothing, with padding": _task(
@@ -278,8 +279,8 @@ TASKS = {
         """,
         torch="""
             assert labels.shape == logits.shape[:-1]
-            total = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(),
-                                    ignore_index=-1, label_smoothing=0.1, reduction="sum")
+            x = logits.float().masked_fill((labels == -1)[..., None], 0).flatten(0, -2)
+            total = F.cross_entropy(x, labels.flatten(), ignore_index=-1, label_smoothing=0.1, reduction="sum")
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
@@ -308,7 +309,7 @@ TASKS = {
         torch="""
             assert labels.shape == logits.shape[:-1]
             each = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
-            loss = ((-torch.expm1(-each)) ** 2 * each).sum() / (labels != -100).sum()
+            loss = ((-torch.expm1(-each)) ** 2 * each).sum() / (labels != -100).sum().clamp(min=1)
         """,
         optax="""
             assert labels.shape == logits.shape[:-1]
@@ -378,8 +379,8 @@ TASKS = {
         """,
         torch="""
             assert labels.shape == logits.shape[:-1]
-            each = F.cross_entropy(
-                logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-1, reduction="none")
+            x = logits.float().masked_fill((labels == -1)[..., None], 0).flatten(0, -2)
+            each = F.cross_entropy(x, labels.flatten(), ignore_index=-1, reduction="none")
             log_p = -each.view(labels.shape)
         """,
         optax="""
@@ -609,7 +610,8 @@ TASKS = {
                 return F.cross_entropy(F.linear(h, embedding).float(), y, reduction="sum")
 
             parts = zip(hidden.flatten(0, -2).split(1024), labels.flatten().split(1024))
-            loss = sum(checkpoint(part, h, y, use_reentrant=False) for h, y in parts) / (labels != -100).sum()
+            loss = sum(checkpoint(part, h, y, use_reentrant=False) for h, y in parts)
+            loss = loss / (labels != -100).sum().clamp(min=1)
         """,
         optax="""
             assert labels.shape == hidden.shape[:-1]
