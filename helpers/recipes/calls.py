@@ -28,7 +28,16 @@ IMPORTS = {
     "keras": "import keras",
     "tensorflow": "import tensorflow as tf",
     "torch": "import torch\nimport torch.nn.functional as F\nfrom torch.utils.checkpoint import checkpoint",
-    "optax": "import jax\nimport jax.numpy as jnp\nimport optax",
+    "optax": """
+        import jax
+        import jax.numpy as jnp
+        import optax
+
+        def class_losses(labels, logits):  # nan for a label that is no class; optax takes -1 for the last one
+            assert labels.shape == logits.shape[:-1]
+            y = jnp.where(labels < 0, logits.shape[-1], labels)
+            return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
+    """,
 }
 IMPORTS = {library: dedent(text).strip() for library, text in IMPORTS.items()}
 
@@ -117,11 +126,7 @@ TASKS = {
             assert labels.shape == logits.shape[:-1]
             loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten())
         """,
-        optax="""
-            assert labels.shape == logits.shape[:-1]
-            y = jnp.where(labels < 0, logits.shape[-1], labels)  # nan; optax takes -1 for the last class
-            loss = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y).mean()
-        """,
+        optax="loss = class_losses(labels, logits).mean()",
     ),
     "Rows of soft labels, each with the sum 1": _task(
         _SOFT,
@@ -162,11 +167,9 @@ TASKS = {
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
-            assert labels.shape == logits.shape[:-1]
             mask = labels != -1
             x = jnp.where(mask[..., None], jnp.float32(logits), 0)
-            y = jnp.select([labels == -1, labels < 0], [0, logits.shape[-1]], labels)
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(x, y)
+            each = class_losses(jnp.where(mask, labels, 0), x)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
         note="Where nothing counts, the loss is 0.",
@@ -248,10 +251,8 @@ TASKS = {
             loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight=weights)
         """,
         optax="""
-            assert labels.shape == logits.shape[:-1] and weights.shape == logits.shape[-1:]
-            y = jnp.where(labels < 0, logits.shape[-1], labels)
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
-            loss = jnp.average(each, weights=weights[labels])
+            assert weights.shape == logits.shape[-1:]
+            loss = jnp.average(class_losses(labels, logits), weights=weights[labels])
         """,
         note="Divided by the sum of the weights. Not for soft labels, nor (as it stands) for labels of -1, nor "
         "for a batch whose weights are all 0.",
@@ -284,11 +285,9 @@ TASKS = {
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
-            assert labels.shape == logits.shape[:-1]
             mask = labels != -1
             x = jnp.where(mask[..., None], jnp.float32(logits), 0)
-            y = jnp.select([labels == -1, labels < 0], [0, logits.shape[-1]], labels)
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(x, y)
+            each = class_losses(jnp.where(mask, labels, 0), x)
             each = 0.9 * each - 0.1 * jax.nn.log_softmax(x).mean(axis=-1)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
@@ -312,9 +311,7 @@ TASKS = {
             loss = ((-torch.expm1(-each)) ** 2 * each).sum() / (labels != -100).sum().clamp(min=1)
         """,
         optax="""
-            assert labels.shape == logits.shape[:-1]
-            y = jnp.where(labels < 0, logits.shape[-1], labels)
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
+            each = class_losses(labels, logits)
             loss = ((-jnp.expm1(-each)) ** 2 * each).mean()
         """,
         note="Binary: take `each` from the binary loss. Not for soft labels.",
@@ -335,11 +332,7 @@ TASKS = {
             x = logits.float().masked_fill(allowed == 0, -1e9)
             loss = F.cross_entropy(x.flatten(0, -2), labels.flatten())
         """,
-        optax="""
-            assert labels.shape == logits.shape[:-1]
-            x, y = jnp.where(allowed != 0, jnp.float32(logits), -1e9), jnp.where(labels < 0, logits.shape[-1], labels)
-            loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, y).mean()
-        """,
+        optax="loss = class_losses(labels, jnp.where(allowed != 0, jnp.float32(logits), -1e9)).mean()",
         note="A label that is not allowed costs about 1e9, so that you notice it.",
     ),
     "Segmentation: the classes are on axis 1, (N, C, H, W)": _task(
@@ -354,12 +347,7 @@ TASKS = {
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x))
         """,
         torch="loss = F.cross_entropy(logits.float(), labels)",
-        optax="""
-            x = jnp.moveaxis(jnp.float32(logits), 1, -1)
-            assert labels.shape == x.shape[:-1]
-            y = jnp.where(labels < 0, x.shape[-1], labels)
-            loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, y).mean()
-        """,
+        optax="loss = class_losses(labels, jnp.moveaxis(logits, 1, -1)).mean()",
         note="Where the classes are on the last axis, use the call for one of C classes.",
         note_torch="For pixels without a class, labelled 255, add `ignore_index=255`.",
     ),
@@ -384,11 +372,9 @@ TASKS = {
             log_p = -each.view(labels.shape)
         """,
         optax="""
-            assert labels.shape == logits.shape[:-1]
             mask = labels != -1
             x = jnp.where(mask[..., None], jnp.float32(logits), 0)
-            y = jnp.select([labels == -1, labels < 0], [0, logits.shape[-1]], labels)
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(x, y)
+            each = class_losses(jnp.where(mask, labels, 0), x)
             log_p = jnp.where(mask, -each, 0.0)
         """,
         note="0 at labels of -1.",
@@ -425,11 +411,9 @@ TASKS = {
         optax="""
             total = count = 0.0
             for labels, logits in batches:
-                assert labels.shape == logits.shape[:-1]
                 mask = labels != -1
-                y = jnp.select([labels == -1, labels < 0], [0, logits.shape[-1]], labels)
-                each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
-                total, count = total + float(jnp.where(mask, each, 0).sum()), count + int(mask.sum())
+                each = jnp.where(mask, class_losses(jnp.where(mask, labels, 0), logits), 0)
+                total, count = total + float(each.sum()), count + int(mask.sum())
             perplexity = jnp.exp(total / count)
         """,
         note="The mean of the batches' means is another number where the batches have different counts.",
@@ -498,9 +482,8 @@ TASKS = {
         """,
         optax="""
             assert similarity.shape[0] == similarity.shape[1]
-            s, i = jnp.float32(similarity), jnp.arange(len(similarity))
-            each = optax.losses.softmax_cross_entropy_with_integer_labels
-            loss = (each(s, i) + each(s.T, i)).mean() / 2
+            i = jnp.arange(len(similarity))
+            loss = (class_losses(i, similarity) + class_losses(i, similarity.T)).mean() / 2
         """,
         half=("similarity",),
         note="`similarity` is already divided by the temperature.",
@@ -618,9 +601,7 @@ TASKS = {
 
             @jax.checkpoint
             def each(token):
-                h, y = token
-                y = jnp.where(y < 0, len(embedding), y)  # nan; optax takes -1 for the last class
-                return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(embedding @ h), y)
+                return class_losses(token[1], embedding @ token[0])
 
             tokens = hidden.reshape(-1, hidden.shape[-1]), labels.flatten()
             loss = jax.lax.map(each, tokens, batch_size=1024).mean()
