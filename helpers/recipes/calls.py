@@ -28,7 +28,16 @@ IMPORTS = {
     "keras": "import keras",
     "tensorflow": "import tensorflow as tf",
     "torch": "import torch\nimport torch.nn.functional as F\nfrom torch.utils.checkpoint import checkpoint",
-    "optax": "import jax\nimport jax.numpy as jnp\nimport optax",
+    "optax": """
+        import jax
+        import jax.numpy as jnp
+        import optax
+
+        def class_losses(labels, logits):  # nan for a label that is no class; optax takes -1 for the last one
+            assert labels.shape == logits.shape[:-1]
+            y = jnp.where(labels < 0, logits.shape[-1], labels)
+            return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
+    """,
 }
 IMPORTS = {library: dedent(text).strip() for library, text in IMPORTS.items()}
 
@@ -62,6 +71,32 @@ _PADDED = {"labels": "padded index", "logits": "logits"}
 _SOFT = {"labels": "soft", "logits": "logits"}
 _TEACHER = {"teacher": "logits", "logits": "logits"}
 _MASKED_MEAN = "Not for padding: give `sample_weight` as in the row on padding."
+_KL = {  # from p to q
+    "exact": """
+        p, q = (log_softmax(k, axis=-1) for k in (teacher, logits))
+        loss = (np.exp(p) * (p - q)).sum(axis=-1).mean()
+    """,
+    "keras": """
+        assert teacher.shape == logits.shape
+        p, q = (keras.ops.log_softmax(keras.ops.cast(k, "float32")) for k in (teacher, logits))
+        loss = keras.ops.mean(keras.ops.sum(keras.ops.exp(p) * (p - q), axis=-1))
+    """,
+    "tensorflow": """
+        teacher.shape.assert_is_compatible_with(logits.shape)
+        p, q = (tf.nn.log_softmax(tf.cast(k, tf.float32)) for k in (teacher, logits))
+        loss = tf.reduce_mean(tf.reduce_sum(tf.exp(p) * (p - q), axis=-1))
+    """,
+    "torch": """
+        assert teacher.shape == logits.shape
+        p, q = (F.log_softmax(k.float(), dim=-1) for k in (teacher, logits))
+        loss = F.kl_div(q, p, log_target=True, reduction="none").sum(-1).mean()
+    """,
+    "optax": """
+        assert teacher.shape == logits.shape
+        p, q = (jax.nn.log_softmax(jnp.float32(k)) for k in (teacher, logits))
+        loss = optax.losses.kl_divergence_with_log_targets(q, p).mean()
+    """,
+}
 TASKS = {
     "Yes or no, for one label or several at once (binary, multi-label)": _task(
         {"labels": "yes or no", "logits": "one logit"},
@@ -91,11 +126,7 @@ TASKS = {
             assert labels.shape == logits.shape[:-1]
             loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten())
         """,
-        optax="""
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
-            loss = each.mean()
-        """,
-        note_optax="optax refuses no label: -1 means the last class.",
+        optax="loss = class_losses(labels, logits).mean()",
     ),
     "Rows of soft labels, each with the sum 1": _task(
         _SOFT,
@@ -124,21 +155,21 @@ TASKS = {
         """,
         tensorflow="""
             mask = labels != -1
-            each = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                tf.where(mask, labels, 0), tf.cast(logits, tf.float32))
+            x = tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0)
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(mask, labels, 0), x)
             mask = tf.cast(mask, tf.float32)
             loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
         """,
         torch="""
             assert labels.shape == logits.shape[:-1]
-            total = F.cross_entropy(
-                logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-1, reduction="sum")
+            x = logits.float().masked_fill((labels == -1)[..., None], 0).flatten(0, -2)
+            total = F.cross_entropy(x, labels.flatten(), ignore_index=-1, reduction="sum")
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
             mask = labels != -1
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(
-                jnp.float32(logits), jnp.where(mask, labels, 0))
+            x = jnp.where(mask[..., None], jnp.float32(logits), 0)
+            each = class_losses(jnp.where(mask, labels, 0), x)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
         note="Where nothing counts, the loss is 0.",
@@ -147,29 +178,34 @@ TASKS = {
         {"labels": "yes or no", "logits": "one logit", "mask": "mask"},
         exact="loss = sigmoid_losses(labels, logits)[mask].mean()",
         keras="""
-            assert mask.shape == labels.shape
+            assert mask.shape == labels.shape == logits.shape
             mean = keras.losses.BinaryCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-            loss = mean(labels[..., None], logits[..., None], sample_weight=mask)
+            x = keras.ops.where(keras.ops.cast(mask, "bool"), logits, 0)
+            loss = mean(labels[..., None], x[..., None], sample_weight=mask)
         """,
         tensorflow="""
-            each = tf.nn.sigmoid_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
-            mask.shape.assert_is_compatible_with(each.shape)
+            mask.shape.assert_is_compatible_with(logits.shape)
             mask = tf.cast(mask, tf.float32)
+            x = tf.where(mask != 0, tf.cast(logits, tf.float32), 0.0)
+            each = tf.nn.sigmoid_cross_entropy_with_logits(labels, x)
             loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
         """,
         torch="""
-            each = F.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
-            assert mask.shape == each.shape
+            assert mask.shape == logits.shape
+            x, mask = logits.float().masked_fill(mask == 0, 0), mask.float()
+            each = F.binary_cross_entropy_with_logits(x, labels.float(), reduction="none")
             loss = (each * mask).sum() / mask.sum().clamp(min=1)
         """,
         optax="""
             assert mask.shape == labels.shape == logits.shape
-            each = optax.losses.sigmoid_binary_cross_entropy(jnp.float32(logits), labels)
+            x, mask = jnp.where(mask != 0, jnp.float32(logits), 0), jnp.float32(mask)
+            each = optax.losses.sigmoid_binary_cross_entropy(x, labels)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
-        note="`mask` has an entry for each loss. Masked labels must be valid, and masked logits finite.",
+        note="`mask` has an entry for each loss, so for classes mask the logits by `mask[..., None]`. Masked labels must be "
+        "valid.",
         note_keras="Losses over classes take their labels and logits without `[..., None]`.",
-        note_torch="For classes use `mask.flatten()`.",
+        note_torch="For classes multiply by `mask.flatten()`.",
     ),
     "Weights: positives count q times": _task(
         {"labels": "yes or no", "logits": "one logit", "q": 3.0},
@@ -199,11 +235,13 @@ TASKS = {
         {"labels": "index", "logits": "logits", "weights": "weights"},
         exact="loss = (weights[labels] * index_losses(labels, logits)).sum() / weights[labels].sum()",
         keras="""
+            assert weights.shape[0] == logits.shape[-1]
             mean = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight")
             loss = mean(labels, logits, sample_weight=keras.ops.take(weights, labels))
         """,
         tensorflow="""
+            assert weights.shape[0] == logits.shape[-1]
             each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32))
             w = tf.gather(weights, labels)
             loss = tf.reduce_sum(w * each) / tf.reduce_sum(w)
@@ -213,10 +251,11 @@ TASKS = {
             loss = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), weight=weights)
         """,
         optax="""
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
-            loss = jnp.average(each, weights=weights[labels])
+            assert weights.shape == logits.shape[-1:]
+            loss = jnp.average(class_losses(labels, logits), weights=weights[labels])
         """,
-        note="Divided by the sum of the weights. Not for soft labels, nor (as it stands) for labels of -1.",
+        note="Divided by the sum of the weights. Not for soft labels, nor (as it stands) for labels of -1, nor "
+        "for a batch whose weights are all 0.",
         note_torch="For labels of -1, add `ignore_index=-1`.",
     ),
     "Label smoothing, with padding": _task(
@@ -225,30 +264,34 @@ TASKS = {
         keras="""
             mean = keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=0.1, reduction="mean_with_sample_weight")
-            rows = keras.ops.one_hot(labels, logits.shape[-1])
-            loss = mean(rows, logits, sample_weight=labels != -1)
+            mask = labels != -1
+            x = keras.ops.where(mask[..., None], logits, 0)
+            rows = keras.ops.one_hot(keras.ops.where(mask, labels, 0), x.shape[-1])
+            rows = rows / keras.ops.sum(rows, axis=-1, keepdims=True)  # nan for a label that is no class
+            loss = mean(rows, x, sample_weight=mask)
         """,
         tensorflow="""
-            labels.shape.assert_is_compatible_with(logits.shape[:-1])
-            mask, classes = tf.cast(labels != -1, tf.float32), tf.shape(logits)[-1]
-            rows = tf.one_hot(labels, classes, on_value=0.9, off_value=0.0) + 0.1 / tf.cast(classes, tf.float32)
-            each = tf.nn.softmax_cross_entropy_with_logits(rows, tf.cast(logits, tf.float32))
+            mask = labels != -1
+            x = tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0)
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(mask, labels, 0), x)
+            each = 0.9 * each - 0.1 * tf.reduce_mean(tf.nn.log_softmax(x), axis=-1)
+            mask = tf.cast(mask, tf.float32)
             loss = tf.math.divide_no_nan(tf.reduce_sum(each * mask), tf.reduce_sum(mask))
         """,
         torch="""
             assert labels.shape == logits.shape[:-1]
-            total = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(),
-                                    ignore_index=-1, label_smoothing=0.1, reduction="sum")
+            x = logits.float().masked_fill((labels == -1)[..., None], 0).flatten(0, -2)
+            total = F.cross_entropy(x, labels.flatten(), ignore_index=-1, label_smoothing=0.1, reduction="sum")
             loss = total / (labels != -1).sum().clamp(min=1)
         """,
         optax="""
-            assert labels.shape == logits.shape[:-1]
             mask = labels != -1
-            rows = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), 0.1)
-            each = optax.losses.softmax_cross_entropy(jnp.float32(logits), rows)
+            x = jnp.where(mask[..., None], jnp.float32(logits), 0)
+            each = class_losses(jnp.where(mask, labels, 0), x)
+            each = 0.9 * each - 0.1 * jax.nn.log_softmax(x).mean(axis=-1)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
-        note="Labels of -1 do not count.",
+        note="Labels of -1 do not count; other negative labels are no classes.",
     ),
     "Focal loss, for an exponent of at least 1": _task(
         _INDEX,
@@ -265,10 +308,10 @@ TASKS = {
         torch="""
             assert labels.shape == logits.shape[:-1]
             each = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none")
-            loss = ((-torch.expm1(-each)) ** 2 * each).mean()
+            loss = ((-torch.expm1(-each)) ** 2 * each).sum() / (labels != -100).sum().clamp(min=1)
         """,
         optax="""
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), labels)
+            each = class_losses(labels, logits)
             loss = ((-jnp.expm1(-each)) ** 2 * each).mean()
         """,
         note="Binary: take `each` from the binary loss. Not for soft labels.",
@@ -289,10 +332,7 @@ TASKS = {
             x = logits.float().masked_fill(allowed == 0, -1e9)
             loss = F.cross_entropy(x.flatten(0, -2), labels.flatten())
         """,
-        optax="""
-            x = jnp.where(allowed == 1, jnp.float32(logits), -1e9)
-            loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, labels).mean()
-        """,
+        optax="loss = class_losses(labels, jnp.where(allowed != 0, jnp.float32(logits), -1e9)).mean()",
         note="A label that is not allowed costs about 1e9, so that you notice it.",
     ),
     "Segmentation: the classes are on axis 1, (N, C, H, W)": _task(
@@ -307,10 +347,7 @@ TASKS = {
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, x))
         """,
         torch="loss = F.cross_entropy(logits.float(), labels)",
-        optax="""
-            x = jnp.moveaxis(jnp.float32(logits), 1, -1)
-            loss = optax.losses.softmax_cross_entropy_with_integer_labels(x, labels).mean()
-        """,
+        optax="loss = class_losses(labels, jnp.moveaxis(logits, 1, -1)).mean()",
         note="Where the classes are on the last axis, use the call for one of C classes.",
         note_torch="For pixels without a class, labelled 255, add `ignore_index=255`.",
     ),
@@ -324,20 +361,20 @@ TASKS = {
         """,
         tensorflow="""
             mask = labels != -1
-            each = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                tf.where(mask, labels, 0), tf.cast(logits, tf.float32))
+            x = tf.where(mask[..., None], tf.cast(logits, tf.float32), 0.0)
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(mask, labels, 0), x)
             log_p = tf.where(mask, -each, 0.0)
         """,
         torch="""
             assert labels.shape == logits.shape[:-1]
-            each = F.cross_entropy(
-                logits.flatten(0, -2).float(), labels.flatten(), ignore_index=-1, reduction="none")
+            x = logits.float().masked_fill((labels == -1)[..., None], 0).flatten(0, -2)
+            each = F.cross_entropy(x, labels.flatten(), ignore_index=-1, reduction="none")
             log_p = -each.view(labels.shape)
         """,
         optax="""
             mask = labels != -1
-            each = optax.losses.softmax_cross_entropy_with_integer_labels(
-                jnp.float32(logits), jnp.where(mask, labels, 0))
+            x = jnp.where(mask[..., None], jnp.float32(logits), 0)
+            each = class_losses(jnp.where(mask, labels, 0), x)
             log_p = jnp.where(mask, -each, 0.0)
         """,
         note="0 at labels of -1.",
@@ -375,9 +412,8 @@ TASKS = {
             total = count = 0.0
             for labels, logits in batches:
                 mask = labels != -1
-                each = optax.losses.softmax_cross_entropy_with_integer_labels(
-                    jnp.float32(logits), jnp.where(mask, labels, 0))
-                total, count = total + float((each * mask).sum()), count + int(mask.sum())
+                each = jnp.where(mask, class_losses(jnp.where(mask, labels, 0), logits), 0)
+                total, count = total + float(each.sum()), count + int(mask.sum())
             perplexity = jnp.exp(total / count)
         """,
         note="The mean of the batches' means is another number where the batches have different counts.",
@@ -403,58 +439,23 @@ TASKS = {
             loss = T**2 * F.cross_entropy(x, F.softmax(t, dim=-1))
         """,
         optax="""
+            assert teacher.shape == logits.shape
             x, t = jnp.float32(logits) / T, jnp.float32(teacher) / T
             loss = T**2 * optax.losses.softmax_cross_entropy(x, jax.nn.softmax(t)).mean()
         """,
         half=("logits", "teacher"),
         note="Its minimum is T² times the teacher's entropy, not 0. Let no gradient into the teacher.",
-        note_optax="Other shapes broadcast.",
     ),
     "KL(teacher ‖ student): forward, mean over rows": _task(
         _TEACHER,
-        exact="p, q = log_softmax(teacher, axis=-1), log_softmax(logits, axis=-1)\n"
-        "loss = (np.exp(p) * (p - q)).sum(axis=-1).mean()",
-        keras="""
-            p, q = (keras.ops.log_softmax(keras.ops.cast(k, "float32")) for k in (teacher, logits))
-            loss = keras.ops.mean(keras.ops.sum(keras.ops.exp(p) * (p - q), axis=-1))
-        """,
-        tensorflow="""
-            p, q = (tf.nn.log_softmax(tf.cast(k, tf.float32)) for k in (teacher, logits))
-            loss = tf.reduce_mean(tf.reduce_sum(tf.exp(p) * (p - q), axis=-1))
-        """,
-        torch="""
-            p, q = (F.log_softmax(k.float(), dim=-1) for k in (teacher, logits))
-            loss = F.kl_div(q, p, log_target=True, reduction="none").sum(-1).mean()
-        """,
-        optax="""
-            p, q = jax.nn.log_softmax(jnp.float32(teacher)), jax.nn.log_softmax(jnp.float32(logits))
-            loss = optax.losses.kl_divergence_with_log_targets(q, p).mean()
-        """,
+        **_KL,
         half=("logits", "teacher"),
-        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits. "
-        "Other shapes broadcast.",
+        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits.",
         note_torch='PyTorch\'s `reduction="mean"` divides by all elements, and `batchmean` by the first axis alone.',
     ),
     "KL(student ‖ teacher): reverse, mean over rows": _task(
         _TEACHER,
-        exact="p, q = log_softmax(teacher, axis=-1), log_softmax(logits, axis=-1)\n"
-        "loss = (np.exp(q) * (q - p)).sum(axis=-1).mean()",
-        keras="""
-            p, q = (keras.ops.log_softmax(keras.ops.cast(k, "float32")) for k in (teacher, logits))
-            loss = keras.ops.mean(keras.ops.sum(keras.ops.exp(q) * (q - p), axis=-1))
-        """,
-        tensorflow="""
-            p, q = (tf.nn.log_softmax(tf.cast(k, tf.float32)) for k in (teacher, logits))
-            loss = tf.reduce_mean(tf.reduce_sum(tf.exp(q) * (q - p), axis=-1))
-        """,
-        torch="""
-            p, q = (F.log_softmax(k.float(), dim=-1) for k in (teacher, logits))
-            loss = F.kl_div(p, q, log_target=True, reduction="none").sum(-1).mean()
-        """,
-        optax="""
-            p, q = jax.nn.log_softmax(jnp.float32(teacher)), jax.nn.log_softmax(jnp.float32(logits))
-            loss = optax.losses.kl_divergence_with_log_targets(p, q).mean()
-        """,
+        **{library: call.replace("(teacher, logits)", "(logits, teacher)") for library, call in _KL.items()},
         half=("logits", "teacher"),
         note="With the limits of the forward divergence.",
     ),
@@ -463,23 +464,26 @@ TASKS = {
         exact="i = np.arange(len(similarity))\n"
         "loss = (index_losses(i, similarity).mean() + index_losses(i, similarity.T).mean()) / 2",
         keras="""
+            assert similarity.shape[0] in (similarity.shape[1], None)
             mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             i = keras.ops.arange(keras.ops.shape(similarity)[0])
             loss = (mean(i, similarity) + mean(i, keras.ops.transpose(similarity))) / 2
         """,
         tensorflow="""
+            assert similarity.shape[0] in (similarity.shape[1], None)
             s, i = tf.cast(similarity, tf.float32), tf.range(tf.shape(similarity)[0])
             each = tf.nn.sparse_softmax_cross_entropy_with_logits
             loss = tf.reduce_mean(each(i, s) + each(i, tf.transpose(s))) / 2
         """,
         torch="""
+            assert similarity.shape[0] == similarity.shape[1]
             s, i = similarity.float(), torch.arange(len(similarity), device=similarity.device)
             loss = (F.cross_entropy(s, i) + F.cross_entropy(s.T, i)) / 2
         """,
         optax="""
-            s, i = jnp.float32(similarity), jnp.arange(len(similarity))
-            each = optax.losses.softmax_cross_entropy_with_integer_labels
-            loss = (each(s, i) + each(s.T, i)).mean() / 2
+            assert similarity.shape[0] == similarity.shape[1]
+            i = jnp.arange(len(similarity))
+            loss = (class_losses(i, similarity) + class_losses(i, similarity.T)).mean() / 2
         """,
         half=("similarity",),
         note="`similarity` is already divided by the temperature.",
@@ -488,6 +492,7 @@ TASKS = {
         {"similarity": "square"},
         exact="n = len(similarity)\nloss = sigmoid_losses(np.eye(n), similarity).sum() / n",
         keras="""
+            assert similarity.shape[0] in (similarity.shape[1], None)
             s, n = keras.ops.cast(similarity, "float32"), keras.ops.shape(similarity)[0]
             each = keras.ops.softplus((1 - 2 * keras.ops.eye(n)) * s)
             loss = keras.ops.mean(keras.ops.sum(each, axis=-1))
@@ -503,6 +508,7 @@ TASKS = {
         """,
         optax="""
             s, n = jnp.float32(similarity), len(similarity)
+            assert s.shape == (n, n)
             loss = optax.losses.sigmoid_binary_cross_entropy(s, jnp.eye(n)).sum() / n
         """,
         half=("similarity",),
@@ -564,18 +570,21 @@ TASKS = {
         exact="loss = index_losses(labels, hidden @ embedding.T).mean()",
         keras="""
             mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            part = keras.remat(lambda h, y, e: mean(y, keras.ops.matmul(h, keras.ops.transpose(e))))
+            w = keras.ops.transpose(embedding)  # outside of remat, which doubles a variable's gradient
+            part = keras.remat(lambda h, y, w: mean(y, keras.ops.matmul(h, w)))
             parts = [keras.ops.reshape(k, (3, -1, *keras.ops.shape(k)[1:])) for k in (hidden, labels)]
-            loss = keras.ops.mean(keras.ops.map(lambda k: part(*k, embedding), parts))
+            loss = keras.ops.mean(keras.ops.map(lambda k: part(*k, w), parts))
         """,
         tensorflow="""
+            e = tf.convert_to_tensor(embedding)  # recompute_grad doubles the gradient of Keras's variables
+
             @tf.recompute_grad
             def part(h, y, e):
                 x = tf.cast(tf.matmul(h, e, transpose_b=True), tf.float32)
                 return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, x))
 
             parts = zip(tf.split(hidden, 3), tf.split(labels, 3))
-            loss = sum(part(h, y, embedding) for h, y in parts) / 3
+            loss = sum(part(h, y, e) for h, y in parts) / 3
         """,
         torch="""
             assert labels.shape == hidden.shape[:-1]
@@ -584,22 +593,20 @@ TASKS = {
                 return F.cross_entropy(F.linear(h, embedding).float(), y, reduction="sum")
 
             parts = zip(hidden.flatten(0, -2).split(1024), labels.flatten().split(1024))
-            loss = sum(checkpoint(part, h, y, use_reentrant=False) for h, y in parts) / labels.numel()
+            loss = sum(checkpoint(part, h, y, use_reentrant=False) for h, y in parts)
+            loss = loss / (labels != -100).sum().clamp(min=1)
         """,
         optax="""
             assert labels.shape == hidden.shape[:-1]
 
             @jax.checkpoint
             def each(token):
-                h, y = token
-                return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(embedding @ h), y)
+                return class_losses(token[1], embedding @ token[0])
 
             tokens = hidden.reshape(-1, hidden.shape[-1]), labels.flatten()
             loss = jax.lax.map(each, tokens, batch_size=1024).mean()
         """,
         half=("hidden", "embedding"),
-        note_keras="In an eager loop on TensorFlow pass `layer.embeddings + 0`, or its gradient is doubled.",
-        note_tensorflow="Pass Keras's embedding as a tensor, or an eager loop doubles its gradient.",
     ),
     "Training by `compile` and `fit`, with padding": _task(
         _PADDED,

@@ -19,11 +19,15 @@ def kl_from_logits(logits_p, logits_q):
     x, y = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (logits_p, logits_q))
     if x.shape != y.shape:
         raise ValueError(f"logits must have one shape, got {x.shape} and {y.shape}")
+    k = x.argmax(axis=-1, keepdims=True)
+    x_k, y_k = (jax.lax.stop_gradient(jnp.take_along_axis(row, k, axis=-1)) for row in (x, y))
+    apart = (abs(x_k - y_k) > 4) & (y_k > -jnp.inf)
+    d = jnp.where(apart, (y - y_k) - (x - x_k), y - x)  # exact for close rows, whereas log_softmax would round first
+    x, y = x - x_k, y - jnp.where(apart, y_k, x_k)  # large logits have no digits left for what follows
     total = jax.nn.logsumexp(x, axis=-1, keepdims=True)
-    p, log_q = jnp.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
-    d = jnp.where(p == 0, 0, y - x)  # exact for close rows, whereas log_softmax would round first
-    own = jnp.take_along_axis(d, p.argmax(axis=-1, keepdims=True), axis=-1)
-    c = jax.nn.logsumexp(log_q, axis=-1, keepdims=True)
+    p, log_q = jnp.exp(x - total), y - total  # log_q lacks a constant c, as d does
+    d = jnp.where(p == 0, 0, d)
+    own, c = jnp.take_along_axis(d, k, axis=-1), jax.nn.logsumexp(log_q, axis=-1, keepdims=True)
     c = jax.lax.stop_gradient(jnp.where(abs(own - c) < 0.5, own, c))  # no slope: the sum is smallest at the right c
     d, log_q = d - c, log_q - c
     near = (p > 0) & (abs(d) < 1)

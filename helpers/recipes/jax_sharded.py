@@ -15,6 +15,8 @@ def sharded_cross_entropy(hidden, rows, labels, classes, axis, ignore_label=-100
     """
     hidden, rows = hidden.astype(jnp.float32), rows.astype(jnp.float32)  # so gradients are summed in float32, too
     x = jax.lax.all_gather(hidden, axis, tiled=True) @ rows.T
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"labels {labels.shape} do not fit the {len(x)} tokens of all devices")
     number = jax.lax.axis_index(axis) * len(rows) + jnp.arange(len(rows))
     x = jnp.where(number < classes, x, jnp.finfo(x.dtype).min)  # -inf would give nan where all rows are padding
     own = labels[:, None] == number

@@ -1,8 +1,9 @@
 """Cross-entropy from logits for Keras on any backend, without cancellation: copy ``aligned`` and the loss that you need.
 
 Compile with ``loss=`` the function. The losses are in nats, one for each element or row, in float32 for float16 and bfloat16
-logits, and in float64 for float64. Labels of another shape than the rows are an error. Each loss is registered, so that a
-saved model finds it again once this code has run.
+logits, and in float64 for float64. Labels of another shape than the rows are an error. Keras's mean is over all rows, also
+those that do not count: ``fit`` with ``sample_weight=mask / mask.mean()`` makes it the mean over the rows that do. Each loss
+is registered, so that a saved model finds it again once this code has run.
 """
 
 import keras
@@ -16,11 +17,12 @@ def aligned(labels, logits, of_rows=False):
     z = ops.cast(ops.convert_to_tensor(labels), x.dtype)
     shape = (*x.shape[:-1], 1) if of_rows else x.shape
     z = z[..., None] if of_rows and len(z.shape) < len(shape) else z
-    # None is for run time to know
+    # None is for run time to know: where one label is repeated then, all become nan
     fit = [a == b or None in (a, b) for a, b in zip(z.shape, shape, strict=False)]
     if len(z.shape) != len(shape) or not all(fit):
         raise ValueError(f"labels {tuple(z.shape)} do not fit logits {tuple(x.shape)}")
-    return z, x
+    whole = ops.size(z) == ops.size(x[..., :1] if of_rows else x)
+    return ops.where(whole, z, float("nan")), x
 
 
 @keras.saving.register_keras_serializable("losses to copy")

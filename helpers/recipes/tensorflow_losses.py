@@ -17,7 +17,8 @@ def aligned(labels, logits, of_rows=False):
     z.shape.assert_is_compatible_with([*x.shape[:-1], 1] if of_rows else x.shape)
     sizes = tf.shape(x[..., :1] if of_rows else x)  # a graph may know them at run time
     tf.debugging.assert_equal(tf.shape(z), sizes, "labels do not fit the logits")
-    return tf.reshape(z, sizes), x  # compiled, the assertion is left out
+    fit = tf.reduce_all(tf.shape(z) == sizes)  # a compiler leaves the assertion out
+    return tf.where(fit, tf.reshape(z, sizes), float("nan")), x
 
 
 def sigmoid_cross_entropy(labels, logits):

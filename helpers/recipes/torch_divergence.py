@@ -18,10 +18,15 @@ def kl_from_logits(logits_p, logits_q):
     x, y = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (logits_p, logits_q))
     if x.shape != y.shape:
         raise ValueError(f"logits must have one shape, got {x.shape} and {y.shape}")
+    k = x.argmax(dim=-1, keepdim=True)
+    x_k, y_k = (row.detach().gather(-1, k) for row in (x, y))
+    apart = ((x_k - y_k).abs() > 4) & (y_k > -torch.inf)
+    d = torch.where(apart, (y - y_k) - (x - x_k), y - x)  # exact for close rows, whereas log_softmax would round first
+    x, y = x - x_k, y - torch.where(apart, y_k, x_k)  # large logits have no digits left for what follows
     total = torch.logsumexp(x, dim=-1, keepdim=True)
-    p, log_q = torch.exp(x - total), y - total  # log_q lacks a constant c, that of the other row
-    d = torch.where(p == 0, 0, y - x)  # exact for close rows, whereas log_softmax would round first
-    c, own = torch.logsumexp(log_q, dim=-1, keepdim=True), d.gather(-1, p.argmax(dim=-1, keepdim=True))
+    p, log_q = torch.exp(x - total), y - total  # log_q lacks a constant c, as d does
+    d = torch.where(p == 0, 0, d)
+    own, c = d.gather(-1, k), torch.logsumexp(log_q, dim=-1, keepdim=True)
     c = torch.where((own - c).abs() < 0.5, own, c).detach()  # no slope: the sum is smallest at the right c
     d, log_q = d - c, log_q - c
     near = (p > 0) & (d.abs() < 1)

@@ -4,6 +4,7 @@ The record ``libraries`` holds each call's answers, for rows and sequences, in f
 compiled; test_libraries.py asks the libraries that are installed again.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ ANSWERS = [
     if answer["device"] == "cpu" and answer["question"].startswith("call: ")
 ]
 PADDED = [name for name, task in calls.TASKS.items() if "padded index" in task.inputs.values() and "exact" in task.calls]
+TRAINED_PADDED = [name for name in PADDED if "batches" not in name]
 LIVE = {"keras": tf.convert_to_tensor, "tensorflow": tf.convert_to_tensor, "optax": jax.numpy.asarray}  # run here
 
 
@@ -37,6 +39,18 @@ def live(library, name, **given):
     names = [key for key in task.inputs if key not in numbers]
     function = calls.function(library, task.calls[library], names, task.before, **numbers)
     return function(**{key: LIVE[library](given[key]) for key in names})
+
+
+def loss_and_slope(library, name, by, **given):
+    """Return a call's result, and the slope of its sum by one of the inputs."""
+    if library == "optax":
+        slope = jax.grad(lambda x: live(library, name, **given | {by: x}).sum())(given[by])
+        return live(library, name, **given), np.asarray(slope)
+    x = tf.constant(given[by])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = live(library, name, **given | {by: x})
+    return loss, tape.gradient(loss, x).numpy()
 
 
 def keras_elsewhere(backend, code):
@@ -98,20 +112,13 @@ def test_a_call_gives_the_exact_loss_and_slope_of_rows_and_sequences_in_three_ty
 
 
 @pytest.mark.parametrize("library", LIVE)
-@pytest.mark.parametrize("name", [name for name in PADDED if "batches" not in name])
+@pytest.mark.parametrize("name", TRAINED_PADDED)
 @pytest.mark.parametrize("batch", BATCHES)
 def test_a_batch_of_padding_costs_nothing_and_moves_nothing(library, name, batch):
     given = call_inputs(calls.TASKS[name], batch)
     given["labels"] = np.full_like(given["labels"], -1)
     assert not np.any(live(library, name, **given))
-    if library == "optax":
-        slope = jax.grad(lambda x: live(library, name, **given | {"logits": x}).sum())(given["logits"])
-    else:
-        logits = tf.constant(given["logits"])
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            loss = live(library, name, **given | {"logits": logits})
-        slope = tape.gradient(loss, logits)
+    _, slope = loss_and_slope(library, name, "logits", **given)
     assert not np.any(slope)
 
 
@@ -142,6 +149,16 @@ BROADCAST = {
     "Yes or no, for one label or several at once (binary, multi-label)": {"labels": (3, 1)},
     "Rows of soft labels, each with the sum 1": {"labels": (1, 4, 5)},
     "Label smoothing, with padding": {"labels": (3, 1)},
+    "One of C classes, by its index": {"labels": (1, 4)},
+    "Focal loss, for an exponent of at least 1": {"labels": (1, 4)},
+    "Masked classes: only those that are allowed can occur": {"labels": (1, 4)},
+    "100,000 classes: from hidden states and an embedding, in parts": {"labels": (1, 4)},
+    "Weights: one for each class": {"weights": (4,)},
+    "Distillation: cross-entropy to a teacher, at the temperature T": {"teacher": (1, 4, 5)},
+    "KL(teacher ‖ student): forward, mean over rows": {"teacher": (1, 4, 5)},
+    "KL(student ‖ teacher): reverse, mean over rows": {"teacher": (1, 4, 5)},
+    "Contrastive, CLIP: similarities of n pairs, (n, n)": {"similarity": (3, 1)},
+    "Contrastive, SigLIP: similarities of n pairs, (n, n)": {"similarity": (3, 1)},
     "Preferences: a reward model's scores of the chosen and the rejected": {"chosen": (3, 1)},
     "Preferences: DPO": {"old_chosen": (3, 1)},
 }
@@ -155,6 +172,81 @@ def test_a_shape_that_would_broadcast_to_another_number_is_refused(library, name
         given[key] = given[key][tuple(slice(length) for length in shape)]
     with pytest.raises((ValueError, TypeError, tf.errors.InvalidArgumentError, AssertionError)):
         live(library, name, **given)
+
+
+INDEXED = [name for name, task in calls.TASKS.items() if {"index", "padded index"} & set(task.inputs.values())]
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("name", [name for name in INDEXED if "exact" in calls.TASKS[name].calls])
+@pytest.mark.parametrize("label", [-1, -5, 5, 1000])
+def test_a_label_that_is_no_class_is_an_error_or_nan(library, name, label):
+    """It is not the last class, and only -1 may be padding."""
+    if label == -1 and name in PADDED:
+        pytest.skip("padding")
+    given = call_inputs(calls.TASKS[name], (3, 4))
+    given["labels"][0, 0] = label  # a place that counts
+    with contextlib.suppress(tf.errors.InvalidArgumentError):
+        assert np.isnan(live(library, name, **given)).any()
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("name", [name for name in calls.TASKS if name in TRAINED_PADDED or "a mask" in name])
+@pytest.mark.parametrize("damage", [np.nan, -np.inf])
+def test_damaged_logits_at_padding_reach_neither_loss_nor_slope(library, name, damage):
+    given = call_inputs(calls.TASKS[name], (3, 4))
+    padding = given["labels"] == -1 if name in PADDED else ~given["mask"]
+    logits = given["logits"].copy()
+    logits[padding] = damage
+    loss, slope = loss_and_slope(library, name, "logits", **given | {"logits": logits})
+    undamaged, exact = loss_and_slope(library, name, "logits", **given)
+    assert np.array_equal(loss, undamaged)
+    assert np.array_equal(slope, exact)
+    assert not slope[padding].any()
+    assert slope[~padding].all()
+
+
+@pytest.mark.parametrize("library", LIVE)
+def test_a_float16_mask_may_count_beyond_its_largest_number(library):
+    name = next(name for name in calls.TASKS if "a mask" in name)
+    count = 70_000
+    given = {"labels": np.ones(count, np.float32), "logits": np.zeros(count, np.float32)}
+    loss = live(library, name, **given, mask=np.ones(count, np.float16))
+    assert float(loss) == pytest.approx(np.log(2), rel=1e-5)  # 70,000 equal terms are added
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize(("dtype", "yes"), [("bool", True), ("uint8", 255), ("float32", 1.0)])
+def test_allowed_classes_may_have_any_type(library, dtype, yes):
+    name = next(name for name in calls.TASKS if name.startswith("Masked"))
+    given = call_inputs(calls.TASKS[name], (3, 4))
+    allowed = np.where(given["allowed"] == 1, yes, 0).astype(dtype)
+    np.testing.assert_allclose(live(library, name, **given | {"allowed": allowed}), EXACT[f"call: {name}"][3], rtol=8 * EPS)
+
+
+@pytest.mark.parametrize("library", ["keras", "tensorflow"])
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("variable", [tf.constant, tf.Variable, keras.Variable])
+def test_the_slope_by_a_large_embedding_is_not_doubled(library, graph, variable):
+    name = next(name for name in calls.TASKS if name.startswith("100,000"))
+    task = calls.TASKS[name]
+    given = call_inputs(task, (6,))
+    embedding = variable(given["embedding"])
+    of = calls.function(library, task.calls[library], list(given))
+    labels, hidden = tf.constant(given["labels"]), tf.constant(given["hidden"])
+
+    def slope():
+        watched = getattr(embedding, "value", embedding) if variable is keras.Variable else embedding
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            loss = of(labels, hidden, embedding)
+        return tf.convert_to_tensor(tape.gradient(loss, watched))
+
+    slopes = (tf.function(slope) if graph else slope)()
+    exact = jax.grad(
+        lambda e: optax.losses.softmax_cross_entropy_with_integer_labels(given["hidden"] @ e.T, given["labels"]).mean()
+    )(given["embedding"])
+    np.testing.assert_allclose(slopes, exact, rtol=0, atol=8 * EPS)
 
 
 @pytest.mark.parametrize("library", ["keras", "tensorflow"])
@@ -289,3 +381,17 @@ CLIPPING = (
 def test_three_losses_of_keras_clip_in_spite_of_from_logits(backend, clips):
     losses = [float(loss) for loss in keras_elsewhere(backend, CLIPPING)]
     np.testing.assert_allclose(losses, [-np.log(1e-7) if clip else 20 for clip in clips], rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_floatx_of_16_bits_rounds_the_class_that_a_label_names(backend):
+    rounded, kept = keras_elsewhere(
+        backend,
+        "x = np.zeros((1, 300), 'float32')\n"
+        "x[0, 257] = 10\n"
+        "keras.config.set_floatx('bfloat16')\n"
+        "for dtype in (None, 'float32'):\n"
+        "    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=dtype)\n"
+        "    print(float(loss(np.array([257]), x)))",
+    )
+    assert float(rounded) > 9 > 0.1 > float(kept)

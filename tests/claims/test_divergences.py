@@ -58,6 +58,31 @@ def test_the_divergence_and_its_slopes_are_right_for_batches_of_sequences(module
 
 
 @modules
+@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize(("of_x", "of_y"), [(1e5, 1e5), (0, 1e5), (-1e5, 1e5), (3, 0)])
+@pytest.mark.parametrize("distance", [0.1, 1])
+def test_an_offset_of_one_row_or_of_both_costs_no_digits(module, jit, of_x, of_y, distance):
+    rng = np.random.default_rng(0)
+    x = np.float32(rng.normal(size=(20, 10)) + of_x)
+    y = np.float32(x.astype(float) - of_x + distance * rng.normal(size=x.shape) + of_y)
+    value, by_p, by_q = loss_and_slopes(module, x, y, jit=jit)
+    # x_k and y_k are subtracted, which rounds logits of 8 and less by 4 eps, and each difference by 8, of the distance
+    x, y = (rows.astype(float) - rows.max(axis=-1, keepdims=True) for rows in (x, y))
+    np.testing.assert_allclose(value, kl_from_logits(x, y), rtol=16 * EPS / distance + 40 * EPS)
+    for slope, exact in zip((by_p, by_q), exact_slopes(x, y), strict=True):
+        np.testing.assert_allclose(slope, exact, rtol=0, atol=(16 / distance + 40) * EPS * abs(exact).max())
+
+
+@modules
+def test_logits_of_a_thousand_keep_their_digits(module):
+    x, y = (1e3 * np.random.default_rng(seed).normal(size=(1000, 10)).astype(np.float32) for seed in (0, 1))
+    value, *_ = loss_and_slopes(module, x, y)
+    exact = kl_from_logits(x.astype(float), y.astype(float))
+    counts = exact > 1e-20  # below, the exponent of e^-46 is rounded by 16 eps
+    np.testing.assert_allclose(value[counts], exact[counts], rtol=4 * EPS)
+
+
+@modules
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_16_bit_logits_are_computed_in_float32(module, dtype):
     x, y = np.random.default_rng(0).normal(size=(2, 50, 7)).astype(np.float32)

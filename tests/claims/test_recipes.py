@@ -1,6 +1,7 @@
 """The losses to copy are right in a real training, or raise a clear error; PyTorch's by what the record says."""
 
 import ast
+import contextlib
 import functools
 from pathlib import Path
 
@@ -111,18 +112,15 @@ def test_labels_of_another_shape_are_an_error(module, name, shapes, how):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_sizes_that_a_graph_does_not_know_are_checked_when_it_runs(jit):
-    """But for two unknown sizes that are exchanged, in a compiled function; Keras's loss checks known sizes only."""
+@pytest.mark.parametrize("module", [tensorflow_losses, keras_losses])
+def test_sizes_that_a_graph_does_not_know_are_checked_when_it_runs(module, jit):
+    """They are an error or, where a compiler drops the assertion or a label would be repeated, nan."""
     unknown = [tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None, None, None], tf.float32)]
-    loss = tf.function(tensorflow_losses.sparse_softmax_cross_entropy, input_signature=unknown, jit_compile=jit)
+    loss = tf.function(module.sparse_softmax_cross_entropy, input_signature=unknown, jit_compile=jit)
     np.testing.assert_allclose(loss(LABELS, LOGITS), sparse_softmax_cross_entropy_with_logits(LABELS, LOGITS), rtol=35 * EPS)
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        loss(LABELS[:1], LOGITS)
-    if not jit:
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            loss(LABELS.T, LOGITS)
-    loss = tf.function(keras_losses.sparse_softmax_cross_entropy, input_signature=unknown, jit_compile=jit)
-    np.testing.assert_allclose(loss(LABELS, LOGITS), sparse_softmax_cross_entropy_with_logits(LABELS, LOGITS), rtol=35 * EPS)
+    for labels in (LABELS.T, LABELS[:1], LABELS[:, :1], LABELS[:1, :1], LABELS.reshape(-1, 1), LABELS.reshape(1, -1)):
+        with contextlib.suppress(tf.errors.InvalidArgumentError):
+            assert np.isnan(loss(labels, LOGITS)).all()
 
 
 def test_padding_does_not_stop_a_search_for_nan():
@@ -331,6 +329,17 @@ def test_a_weight_of_0_and_a_label_that_is_no_class_leave_finite_weights():
         history = model.fit(x, labels, sample_weight=np.float32(y >= 0), verbose=0)
         assert np.isfinite(history.history["loss"][0]) == finite
         assert np.isfinite(model.layers[-1].kernel).all()
+
+
+def test_weights_make_the_mean_of_keras_that_of_the_tokens_that_count():
+    model = keras.Sequential([keras.Input((6, 9)), keras.layers.Dense(9, kernel_initializer="identity")])
+    model.compile("sgd", keras_losses.sparse_softmax_cross_entropy)
+    mask = PADDED != -100
+    exact = sparse_softmax_cross_entropy_with_logits(LABELS, LOGITS)
+    for weights, mean in ((None, exact[mask].sum() / mask.size), (mask / mask.mean(), exact[mask].mean())):
+        [loss] = model.fit(LOGITS, PADDED, sample_weight=weights, epochs=1, verbose=0).history["loss"]
+        assert loss == pytest.approx(mean, rel=float(35 * EPS))
+        model.layers[-1].set_weights([np.eye(9), np.zeros(9)])
 
 
 def test_a_classifier_of_keras_trains_on_integer_one_hot_and_column_labels():
