@@ -271,7 +271,7 @@ def exact_softmax_cross_entropy_gradient(labels: int | Sequence[float], logits: 
     Returns
     -------
     list of mpf
-        C derivatives, NaN for NaN.
+        C derivatives, NaN for NaN and where several infinite logits leave no limit.
 
     Raises
     ------
@@ -289,7 +289,8 @@ def exact_softmax_cross_entropy_gradient(labels: int | Sequence[float], logits: 
     mpmath, https://mpmath.org.
     """
     weights, row = _weights_and_row(labels, logits)
-    if np.isnan(row).any() or np.isnan(weights).any():
+    tied = np.isinf(row.max()) and np.count_nonzero(row == row.max()) > 1  # inf - inf: the softmax has no limit
+    if tied or np.isnan(row).any() or np.isnan(weights).any():
         return [EXACT.nan] * row.size
     m = EXACT.mpf(row.max())
     e = [EXACT.exp(EXACT.mpf(logit) - m) if logit != m else EXACT.one for logit in row.tolist()]
