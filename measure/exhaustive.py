@@ -42,7 +42,7 @@ from numpy.lib.introspect import opt_func_info
 from numpy.typing import DTypeLike, NDArray
 
 from helpers import binary, records
-from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy
+from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_sigmoid_cross_entropy_gradient
 from measure.machine import machine
 
 NEAREST, FURTHEST = 2.0**-30, 104
@@ -150,8 +150,7 @@ def truth_to_400_bits(quantity: str, *arguments: float) -> mpmath.mpf:
     if quantity == "loss":
         return exact_sigmoid_cross_entropy(*arguments)
     if quantity == "gradient":
-        z, x = map(EXACT.mpf, arguments)
-        return (1 - z) / (1 + EXACT.exp(-x)) - z / (1 + EXACT.exp(x))
+        return exact_sigmoid_cross_entropy_gradient(*arguments)
     return getattr(EXACT, quantity)(EXACT.mpf(*arguments))
 
 
@@ -422,10 +421,10 @@ def loss_jobs() -> Iterator[Job]:
         yield hard_labels_float64, (seed,)
 
 
-def workers(*disabled: str) -> ProcessPoolExecutor:
-    """Return two processes in which NumPy does without these features of the processor."""
+def workers(*disabled: str, count: int = 2) -> ProcessPoolExecutor:
+    """Return processes in which NumPy does without these features of the processor."""
     os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(disabled)  # read when a process imports NumPy
-    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=prepare)
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=prepare)
 
 
 def prepare() -> None:

@@ -87,7 +87,7 @@ def test_worst_points_at_another_level_are_found_again(level):
     places = sorted({chunk(point(key)[1], exhaustive.NEAREST) for key in keys})
     if not set(without) <= set(exhaustive.machine()["simd"]):
         pytest.skip("this processor lacks what the record's was told to do without")
-    with exhaustive.workers(*without) as pool:
+    with exhaustive.workers(*without, count=1) as pool:  # each imports TensorFlow
         loop = pool.submit(exhaustive.at_level, "NumPy", "exp", "float32").result()
         parts = list(pool.map(exhaustive.hard_labels_float32, *zip(*places, strict=True), [level] * len(places)))
     found = exhaustive.total(parts)
