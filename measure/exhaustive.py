@@ -23,7 +23,6 @@ multiple of 8 or 16 by other functions, so that the last digits of short tensors
 """
 
 import argparse
-import datetime
 import json
 import multiprocessing
 import os
@@ -43,7 +42,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from helpers import binary, records
 from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_sigmoid_cross_entropy_gradient
-from measure.machine import machine
+from measure.machine import about
 
 NEAREST, FURTHEST = 2.0**-30, 104
 LEFT_OUT = {
@@ -506,14 +505,8 @@ def main() -> None:
     loops = {"loops": {name: at_level("NumPy", name, "float32") for name in FUNCTIONS["NumPy"]}}
     loops["level"] = level_of(loops["loops"]["exp"])
     loops["libc"] = " ".join(platform.libc_ver())
-    versions = {"Python": platform.python_version(), "NumPy": np.__version__, "TensorFlow": tf.__version__}
-    record = {
-        "measured": f"{datetime.date.today()}",
-        "versions": versions,
-        "machine": {**machine(), **loops},
-        "left_out": LEFT_OUT,
-    }
-    options.output.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n", encoding="utf8")
+    record = about({"NumPy": np, "TensorFlow": tf}, **loops) | {"left_out": LEFT_OUT, "rows": rows}
+    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
     for one in rows:
         worst = one["worst"]
         where = f"{worst['error']:12.6g} at {', '.join(map(str, worst['at']))}" if worst else ""
