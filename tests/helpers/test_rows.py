@@ -153,7 +153,8 @@ def test_memory_is_the_result_and_a_few_blocks(name, dtype):
     FUNCTION[name](x, x)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak <= result.nbytes + 14 * 8 * _rows.BLOCK  # 1.8 megabytes beside an argument of 8 or 16
+    arrays = 15 if name == "kl_from_logits" else 12  # of a block: this one has two rows, and what subtractions have lost
+    assert peak <= result.nbytes + arrays * 8 * _rows.BLOCK  # 1.6 megabytes beside an argument of 8 or 16
 
 
 if __name__ == "__main__":
