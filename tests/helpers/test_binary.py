@@ -155,6 +155,7 @@ TINY = float(np.finfo(float).smallest_normal)
 def test_sigmoid_is_accurate(assert_accurate, dtype):
     x = hostile_logits(dtype)
     assert_accurate(sigmoid(x), exact_sigmoid(x), 2)
+    assert sigmoid(-720.0) == np.exp(-720.0) > 0  # subnormal; 1 / (1 + e^720) is 0
 
 
 @wide_dtypes
