@@ -5,6 +5,7 @@ nearest to 0.999999 is the label 0.99999898672103881835…, not 0.999999.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from numbers import Real
 from typing import NamedTuple
 
@@ -206,7 +207,8 @@ def exact_softmax_cross_entropy(labels: int | Sequence[float], logits: Sequence[
     x = [EXACT.mpf(logit) for logit in row.tolist()]
     a = int(row.argmax())  # the largest is left out of the sum: log1p keeps what 1 would absorb
     below = [x[a] - logit if j != a else EXACT.zero for j, logit in enumerate(x)]  # 0, where inf - inf would be NaN
-    rest = EXACT.log1p(EXACT.fsum(EXACT.exp(-distance) for j, distance in enumerate(below) if j != a))
+    exp = cache(EXACT.exp)  # rows of equal logits are common, and exponentials are what takes time
+    rest = EXACT.log1p(EXACT.fsum(exp(-distance) for j, distance in enumerate(below) if j != a))
     return EXACT.fsum(EXACT.mpf(w) * (below[j] + rest) for j, w in enumerate(weights.tolist()) if w)
 
 
@@ -271,7 +273,7 @@ def exact_softmax_cross_entropy_gradient(labels: int | Sequence[float], logits: 
     Returns
     -------
     list of mpf
-        C derivatives, NaN for NaN.
+        C derivatives, NaN for NaN and where several infinite logits leave no limit.
 
     Raises
     ------
@@ -289,10 +291,12 @@ def exact_softmax_cross_entropy_gradient(labels: int | Sequence[float], logits: 
     mpmath, https://mpmath.org.
     """
     weights, row = _weights_and_row(labels, logits)
-    if np.isnan(row).any() or np.isnan(weights).any():
+    tied = np.isinf(row.max()) and np.count_nonzero(row == row.max()) > 1  # inf - inf: the softmax has no limit
+    if tied or np.isnan(row).any() or np.isnan(weights).any():
         return [EXACT.nan] * row.size
     m = EXACT.mpf(row.max())
-    e = [EXACT.exp(EXACT.mpf(logit) - m) if logit != m else EXACT.one for logit in row.tolist()]
+    exp = cache(lambda logit: EXACT.exp(EXACT.mpf(logit) - m) if logit != m else EXACT.one)
+    e = list(map(exp, row.tolist()))
     w = list(map(EXACT.mpf, weights.tolist()))
     total, weight = EXACT.fsum(e), EXACT.fsum(w)
     # What the others have is summed without the class itself: 400 bits, too, can absorb it.

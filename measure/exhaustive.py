@@ -23,7 +23,6 @@ multiple of 8 or 16 by other functions, so that the last digits of short tensors
 """
 
 import argparse
-import datetime
 import json
 import multiprocessing
 import os
@@ -42,8 +41,8 @@ from numpy.lib.introspect import opt_func_info
 from numpy.typing import DTypeLike, NDArray
 
 from helpers import binary, records
-from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy
-from measure.machine import machine
+from helpers.precision import EXACT, FORMATS, exact_sigmoid_cross_entropy, exact_sigmoid_cross_entropy_gradient
+from measure.machine import about
 
 NEAREST, FURTHEST = 2.0**-30, 104
 LEFT_OUT = {
@@ -150,8 +149,7 @@ def truth_to_400_bits(quantity: str, *arguments: float) -> mpmath.mpf:
     if quantity == "loss":
         return exact_sigmoid_cross_entropy(*arguments)
     if quantity == "gradient":
-        z, x = map(EXACT.mpf, arguments)
-        return (1 - z) / (1 + EXACT.exp(-x)) - z / (1 + EXACT.exp(x))
+        return exact_sigmoid_cross_entropy_gradient(*arguments)
     return getattr(EXACT, quantity)(EXACT.mpf(*arguments))
 
 
@@ -422,10 +420,10 @@ def loss_jobs() -> Iterator[Job]:
         yield hard_labels_float64, (seed,)
 
 
-def workers(*disabled: str) -> ProcessPoolExecutor:
-    """Return two processes in which NumPy does without these features of the processor."""
+def workers(*disabled: str, count: int = 2) -> ProcessPoolExecutor:
+    """Return processes in which NumPy does without these features of the processor."""
     os.environ["NPY_DISABLE_CPU_FEATURES"] = " ".join(disabled)  # read when a process imports NumPy
-    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=prepare)
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=prepare)
 
 
 def prepare() -> None:
@@ -507,14 +505,8 @@ def main() -> None:
     loops = {"loops": {name: at_level("NumPy", name, "float32") for name in FUNCTIONS["NumPy"]}}
     loops["level"] = level_of(loops["loops"]["exp"])
     loops["libc"] = " ".join(platform.libc_ver())
-    versions = {"Python": platform.python_version(), "NumPy": np.__version__, "TensorFlow": tf.__version__}
-    record = {
-        "measured": f"{datetime.date.today()}",
-        "versions": versions,
-        "machine": {**machine(), **loops},
-        "left_out": LEFT_OUT,
-    }
-    options.output.write_text(json.dumps(record | {"rows": rows}, indent=1) + "\n", encoding="utf8")
+    record = about({"NumPy": np, "TensorFlow": tf}, **loops) | {"left_out": LEFT_OUT, "rows": rows}
+    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
     for one in rows:
         worst = one["worst"]
         where = f"{worst['error']:12.6g} at {', '.join(map(str, worst['at']))}" if worst else ""

@@ -428,7 +428,6 @@ def torch_library() -> Library:
         functional("cross_entropy(ignore_index=-100)", "ignoring", cross_entropy, mark=-100),
         functional("cross_entropy(weight=…)", "weighted", partial(cross_entropy, weight=by_class)),
         functional("cross_entropy(label_smoothing=0.1)", "smoothed", partial(cross_entropy, label_smoothing=SMOOTHING)),
-        functional("cross_entropy(weight=…), rows of labels", "weighted rows", partial(cross_entropy, weight=by_class)),
         functional(
             "cross_entropy(label_smoothing=0.1, weight=…)",
             "smoothed and weighted",

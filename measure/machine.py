@@ -1,10 +1,13 @@
 """What times and last digits depend on, beside the code and the versions of its libraries, and what memory a call takes."""
 
 import ctypes
+import datetime
 import platform
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,12 @@ def machine() -> dict[str, str | list[str]]:
         "simd": np.show_config(mode="dicts")["SIMD Extensions"].get("found", []),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def about(modules: dict[str, ModuleType], **settings: Any) -> dict[str, Any]:
+    """Return how a record begins: when it was measured, with which versions, on what machine and with what settings."""
+    versions = {"Python": platform.python_version()} | {name: module.__version__ for name, module in modules.items()}
+    return {"measured": f"{datetime.date.today()}", "versions": versions, "machine": machine() | settings}
 
 
 def peak_bytes(call: Callable) -> int | None:

@@ -15,10 +15,8 @@ A time is the shortest of five, because what else the machine does only adds to 
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -34,7 +32,7 @@ from numpy.typing import NDArray
 
 from helpers import records
 from helpers.recipes.tensorflow_blocked import blocked_cross_entropy
-from measure.machine import machine, peak_bytes_alive
+from measure.machine import about, peak_bytes_alive
 
 TOKENS = 1024
 
@@ -196,11 +194,7 @@ def main() -> None:
         "dask": (in_its_own_process("shards", *cluster) for cluster in clusters),
     }
     modules = {"NumPy": np, "ml_dtypes": ml_dtypes, "TensorFlow": tf, "Dask": dask, "distributed": distributed}
-    results = {
-        "measured": f"{datetime.date.today()}",
-        "versions": {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}},
-        "machine": {**machine(), "cores_used": os.cpu_count()},
-    }
+    results = about(modules, cores_used=os.cpu_count())
     for name, rows in tables.items():
         results[name] = []
         for row in rows:

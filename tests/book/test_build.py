@@ -16,6 +16,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from _ext.chapters import digests
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="make, and groups of processes, are not everywhere")
+
 ROOT = Path(__file__).parents[2]
 IGNORED = (ROOT / ".gitignore").read_text(encoding="utf8").replace("/", "").splitlines()
 

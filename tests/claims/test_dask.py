@@ -15,6 +15,7 @@ from measure.shards import LOCAL, losses_on_dask, normal_matrix, normal_rows, sh
 
 TOKENS, SIZE, CLASSES, IGNORED = 300, 32, 6000, -100
 EPS = float(np.finfo(np.float32).eps)
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the second alone, and ends a process by it as hard
 LABELS = np.random.default_rng(0).integers(0, CLASSES, TOKENS)
 LABELS[::10] = IGNORED
 
@@ -95,7 +96,7 @@ def test_result_comes_although_a_worker_dies_in_the_middle(client, tmp_path, mon
             except FileExistsError:
                 pass
             else:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), KILL)
         return normal_rows(*arguments, block_info=block_info)
 
     monkeypatch.setattr("measure.shards.normal_rows", dies_once)
@@ -113,7 +114,7 @@ def test_embedding_that_no_task_can_make_again_is_lost_with_its_worker(client):
     trained = client.scatter(np.ones((10, SIZE), "f4"), workers=[worker], hash=False)
     wait(trained)
     pid = client.run(os.getpid)[worker]
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, KILL)
     with pytest.raises(FutureCancelledError):
         trained.result(timeout=60)
     client.wait_for_workers(2, timeout=60)

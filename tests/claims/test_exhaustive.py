@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from helpers import records
 from measure import exhaustive
+from measure.machine import machine
 
 RECORD = records.load("exhaustive")
 ROWS = {(row["quantity"], row["form"], row["type"], row["over"]): row for row in RECORD["rows"]}
@@ -31,8 +32,7 @@ def recorded_here(key):
         return LOOPS == RECORDED_LOOPS
     if f"{quantity} {dtype}" in RECORD.get("kept", {"rows": []})["rows"]:  # from an earlier run, on another processor
         return False
-    machine, versions = exhaustive.machine(), RECORD["versions"]
-    return machine["simd"] == RECORD["machine"]["simd"] and versions["TensorFlow"] == tf.__version__
+    return machine()["simd"] == RECORD["machine"]["simd"] and RECORD["versions"]["TensorFlow"] == tf.__version__
 
 
 def point(key):
@@ -85,9 +85,9 @@ def test_worst_points_at_another_level_are_found_again(level):
     without = features[features.index({"AVX2": "X86_V4", "neither": "X86_V3"}[level]) :]
     keys = [key for key in AT_OTHER_LEVELS if key[1].endswith(level)]
     places = sorted({chunk(point(key)[1], exhaustive.NEAREST) for key in keys})
-    if not set(without) <= set(exhaustive.machine()["simd"]):
+    if not set(without) <= set(machine()["simd"]):
         pytest.skip("this processor lacks what the record's was told to do without")
-    with exhaustive.workers(*without) as pool:
+    with exhaustive.workers(*without, count=1) as pool:  # each imports TensorFlow
         loop = pool.submit(exhaustive.at_level, "NumPy", "exp", "float32").result()
         parts = list(pool.map(exhaustive.hard_labels_float32, *zip(*places, strict=True), [level] * len(places)))
     found = exhaustive.total(parts)

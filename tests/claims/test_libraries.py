@@ -1,11 +1,13 @@
 """The libraries that are installed still answer as the record says, and the recommended calls are right in all of them."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from helpers import records
 from measure import libraries
@@ -41,10 +43,14 @@ def agree(one, other, tolerance):
 
 @pytest.fixture(scope="module")
 def today(tmp_path_factory):
-    path = tmp_path_factory.mktemp("libraries") / "libraries.json"
-    command = [sys.executable, "-m", "measure.libraries", "--quick", "--output", path]
-    run = subprocess.run(command, capture_output=True, encoding="utf8", check=False, cwd=libraries.ROOT)
-    assert run.returncode == 0, run.stderr
+    """Ask the libraries once, even if several processes of pytest share the tests of this file."""
+    folder = tmp_path_factory.getbasetemp()
+    path = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "libraries.json"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            command = [sys.executable, "-m", "measure.libraries", "--quick", "--output", path]
+            run = subprocess.run(command, capture_output=True, encoding="utf8", check=False, cwd=libraries.ROOT)
+            assert run.returncode == 0, run.stderr
     return json.loads(path.read_text(encoding="utf8"))
 
 
@@ -58,7 +64,7 @@ def test_a_library_answers_as_recorded(today, library):
     elsewhere = here != RECORD["libraries"][0]["processor"]
     anywhere = {"confident-large", "confident-large-slope"} if elsewhere else set()
     # What is left of a cancellation is nothing but rounding, so it has another size and sign there.
-    rounding = {"kl-near", "kl-near-slope", "kl-near-float64", "kl-equal", "kl-offset", "kl-tail", "jensen-shannon-near"}
+    rounding = {"kl-near", "kl-near-slope", "kl-near-float64", "jensen-shannon-near"}
     recorded = named(ON_A_CPU)
 
     def tolerance(answer):

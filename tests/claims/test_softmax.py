@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.categorical import log_softmax, log_sum_exp, one_hot, softmax
+from helpers.categorical import (
+    log_softmax,
+    log_sum_exp,
+    one_hot,
+    softmax,
+    softmax_cross_entropy_gradient,
+    sparse_softmax_cross_entropy_gradient,
+)
 from helpers.categorical import softmax_cross_entropy_with_logits as dense
 from helpers.categorical import sparse_softmax_cross_entropy_with_logits as sparse
 
@@ -38,22 +45,27 @@ def test_losses_match_tensorflow_up_to_its_cancellation(dtype):
         assert np.all(np.abs(dense(w, x).astype(float) - tf_dense(w, x)) <= 10 * apart)  # a sum of ten of them
 
 
+def tf_gradient(loss, labels, logits):
+    x = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        losses = loss(labels=labels, logits=x)
+    return tape.gradient(losses, x).numpy()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_gradients_of_class_indices_match_tensorflow(dtype):
+def test_gradients_match_tensorflow_up_to_its_cancellation(dtype):
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(0, scale, (100, 8)) for scale in (0.1, 1, 10, 300)]).astype(dtype)
     x[::2] = np.round(x[::2])  # ties
-    y = rng.integers(0, 8, len(x))
-    gradient = softmax(x) - one_hot(y, 8)
-    eps = float(np.finfo(dtype).eps)
-    assert gradient.dtype == dtype
-    assert np.abs(gradient.sum(axis=-1, dtype=float)).max() <= 4 * eps  # as the probabilities' sum
-    tensor = tf.constant(x)
-    with tf.GradientTape() as tape:
-        tape.watch(tensor)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=tensor)
-    # TensorFlow rounds x - m, e^…, sum and quotient in the type itself, float16 too: absolute errors of a few eps
-    np.testing.assert_allclose(tape.gradient(loss, tensor), gradient, rtol=0, atol=8 * eps)
+    y, w = rng.integers(0, 8, len(x)), softmax(rng.normal(size=x.shape).astype(dtype))
+    # TensorFlow rounds x - m, e^…, sum and quotient in the type itself, float16 too, and subtracts the label: absolute
+    # errors of a few eps
+    atol = 8 * float(np.finfo(dtype).eps)
+    by_index = tf_gradient(tf.nn.sparse_softmax_cross_entropy_with_logits, y, x)
+    np.testing.assert_allclose(by_index, sparse_softmax_cross_entropy_gradient(y, x), rtol=0, atol=atol)
+    by_row = tf_gradient(tf.nn.softmax_cross_entropy_with_logits, w, x)
+    np.testing.assert_allclose(by_row, softmax_cross_entropy_gradient(w, x), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
@@ -81,10 +93,11 @@ def test_the_mean_over_labels_that_count_is_keras_mean_with_ignore_class():
     np.testing.assert_allclose(ours, by_keras, rtol=8 * np.finfo(np.float32).eps)  # sums of two dozen, in two orders
 
 
-def test_tensorflow_loses_a_small_loss_that_is_kept_here():
+def test_tensorflow_loses_a_small_loss_and_its_slope_that_are_kept_here():
     x = np.float32([20, 0, 0])
-    assert tf_sparse(0, x) == 0
+    assert tf_sparse(0, x) == tf_gradient(tf.nn.sparse_softmax_cross_entropy_with_logits, 0, x)[0] == 0
     assert f"{sparse(0, x):.4e}" == "4.1223e-09"
+    assert f"{sparse_softmax_cross_entropy_gradient(0, x)[0]:.4e}" == "-4.1223e-09"
 
 
 def test_tensorflow_gives_nan_for_a_masked_class_by_weights_alone():

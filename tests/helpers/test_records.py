@@ -30,6 +30,8 @@ def test_a_recorded_answer_is_found_by_question_library_and_function():
     answer = records.answer("label-too-large", "torch", "torch.nn.functional.cross_entropy")
     assert answer["result"] == "error: IndexError"
     assert answer["how"] == "eager"
+    compiled = records.answer("label-outside-certain", "torch", "torch.nn.functional.binary_cross_entropy", "jit")
+    assert compiled["result"] == "-50.0"  # eagerly it is an error
 
 
 @pytest.mark.parametrize("ask", [lambda: records.answer("masked", "mxnet", "loss"), lambda: records.version("mxnet")])
