@@ -29,9 +29,7 @@ def sections(page: str, article: Tag, terms: list) -> list[tuple]:
             element.string = element.get_text().replace("\n", "\f")
         if element.name in LINES | {"td", "th"}:
             element.append("\f" if element.name in LINES else " ")
-    for element in reversed(
-        article.select("section[id]:has(> h1, > h2, > h3), dt[id]")
-    ):  # inner first: each is removed
+    for element in reversed(article.select("section[id]:has(> h1, > h2, > h3), dt[id]")):  # inner first: each is removed
         places = [element["id"], *(inner["id"] for inner in element.find_all(id=True))]
         labels = [span["id"] for span in element.find_all("span", id=True, recursive=False) if "index-" not in span["id"]]
         words = dict.fromkeys(term for _, term, place, *_ in terms if place in places)

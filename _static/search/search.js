@@ -18,7 +18,7 @@ const stem = (word) => (word.length < 4 ? word : word.replace(/ies$/, "y").repla
 const terms = (asked) => (word) => {
   const value = asNumber(word);
   if (value === value) {
-    if (Number.isInteger(value)) return `#${value}`;
+    if (Number.isInteger(value)) return [`#${value}`];
     return [`#${value}`, ...(asked ? [`~${value}`, ...shorter(value, 3, "#")] : shorter(value, 2, "~"))];
   }
   const parts = word.match(/\p{Lu}+(?!\p{Ll})\d*|\p{Lu}?\p{Ll}+\d*|\d+\p{L}+/gu) ?? [];
@@ -28,11 +28,12 @@ const terms = (asked) => (word) => {
 };
 
 let index;
+const uses = {}; // how often each term stands in the book
 const build = () => {
   index = new MiniSearch({
     fields: ["page", "title", "words", "text"],
     tokenize: (text) => text.match(WORD) ?? [],
-    processTerm: terms(false),
+    processTerm: (word) => terms(false)(word).map((term) => ((uses[term] = (uses[term] ?? 0) + 1), term)),
     searchOptions: { processTerm: terms(true) },
   });
   const isChapter = ([, page]) => /^\d/.test(page);
@@ -41,20 +42,28 @@ const build = () => {
   index.place = (id) => (id < first ? 1.25 : id > last ? 0.7 : 1); // Start here, chapters, appendices
 };
 
-// What was pasted: its last error, and of a path the last name.
+// What was pasted: the words of its last error, and of a path the last name.
 const question = (text) =>
-  (text.match(/.*\b(\w*(?:Error|Exception|Warning)\b.*)/s)?.[1] ?? text).replace(/(?:[\w.:<>~-]*[\/\\])+(?=\S)/g, " ");
+  (text.match(/.*\b\w*(?:Error|Exception|Warning):(.*\w\W+\w.*)/s)?.[1] ?? text).replace(/(?:[\w.:<>~-]*[\/\\])+(?=\S)/g, " ");
 
 const find = (text) => {
   if (!index) build();
-  return index.search(question(text), {
+  const results = index.search(question(text), {
     boost: { title: 3, words: 4 },
     prefix: (term) => term.length > 3 && !/^[#~]/.test(term),
     fuzzy: (term) => (term.length > 5 && !/^[#~]/.test(term) ? 0.2 : false),
-    weights: { fuzzy: 0.2, prefix: 0.4 },
-    boostTerm: (term) => (/^#\d{1,3}$/.test(term) ? 0.2 : 1), // most often a label, or a line of a file
+    weights: { fuzzy: 0.1, prefix: 0.2 },
+    // Words of all chapters say little, and so do short numbers, which are labels, sizes or lines of files.
+    boostTerm: (term) => (/^[#~][\d.]{1,3}$/.test(term) ? 0.2 : 1) / (1 + Math.log1p((uses[term] ?? 0) / 30)),
     boostDocument: (id) => index.place(id),
   });
+  // Sections that have more of the words come first, and those whose index has just these.
+  const most = Math.max(...results.map(({ queryTerms }) => queryTerms.length));
+  for (const result of results) {
+    const entries = BOOK.sections[result.id][3].toLowerCase().split(", ");
+    result.score *= Math.sqrt(result.queryTerms.length / most) * (entries.includes(text.trim().toLowerCase()) ? 1.5 : 1);
+  }
+  return results.sort((one, other) => other.score - one.score);
 };
 
 // The sentence that has most of the words, with these marked. A word counts the more, the fewer sections have it.
@@ -166,7 +175,8 @@ for (const field of document.querySelectorAll(".ask input")) {
     }));
     if (!box) return;
     box.replaceChildren(...list(field.value));
-    if (field.value.trim()) status.append(box.children.length ? `${box.children.length} sections, the best first` : "Nothing is found.");
+    const count = box.children.length;
+    if (field.value.trim()) status.append(count ? `${count} section${count > 1 ? "s" : ""}, the best first` : "Nothing is found.");
   };
   field.addEventListener("input", answer);
   if (box) field.value = new URLSearchParams(location.search).get("q") ?? "";
