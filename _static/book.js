@@ -39,8 +39,8 @@ for (const [formula, next, mark] of marked) {
   next.data = next.data.slice(mark.length);
 }
 
-// The search comes when someone searches: on its page, and with the first key in a field that answers. Scripts may be read
-// from a disk, too.
+// The search comes when someone searches: with a query on its page, or with the first key in a field that answers. It is made
+// of scripts, which may be read from a disk, too.
 const fields = document.querySelectorAll(".ask input");
 const search = () => {
   for (const field of fields) field.removeEventListener("input", search);
@@ -50,7 +50,7 @@ const search = () => {
   }
 };
 for (const field of fields) field.addEventListener("input", search);
-if (document.querySelector("#search-results")) search();
+if (document.querySelector("#search-results") && new URLSearchParams(location.search).has("q")) search();
 
 // On paper no solution is folded.
 let unfolded = [];

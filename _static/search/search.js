@@ -1,7 +1,8 @@
 // The search, which book.js loads when someone searches: BOOK is what _ext/search.py wrote, MiniSearch what finds in it.
 "use strict";
 
-const STOP = new Set("a an and are as at be but by can do does for from get has have how i if in is it its my of on or s so t that the this to was what when where which why will with you your".split(" "));
+const STOP = new Set(`a an and are as at be but by can do does for from get has have how i if in is it its my of on or s so t
+  that the this to was what when where which why will with you your`.split(/\s+/));
 const WORD = /\d+(?:[,_]\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\p{L}\d])|\d*[\p{L}_][\p{L}\p{N}_]*(?:-\p{L}[\p{L}\p{N}]*)*/giu;
 
 // A number is the same in other digits if the longer one, rounded or cut to the digits of the shorter, is the shorter. So it
@@ -17,7 +18,7 @@ const stem = (word) => (word.length < 4 ? word : word.replace(/ies$/, "y").repla
 // A name is found by its parts, however they are joined, and as a whole: cross-entropy, cross_entropy, CrossEntropyLoss.
 const terms = (asked) => (word) => {
   const value = asNumber(word);
-  if (value === value) {
+  if (!Number.isNaN(value)) {
     if (Number.isInteger(value)) return [`#${value}`];
     return [`#${value}`, ...(asked ? [`~${value}`, ...shorter(value, 3, "#")] : shorter(value, 2, "~"))];
   }
@@ -28,7 +29,7 @@ const terms = (asked) => (word) => {
 };
 
 let index;
-const uses = {}; // how often each term stands in the book
+const uses = Object.create(null); // how often each term stands in the book
 const build = () => {
   index = new MiniSearch({
     fields: ["page", "title", "words", "text"],
@@ -93,7 +94,7 @@ const link = (address, textContent) =>
 
 const list = (text) => {
   const results = find(text).filter(({ score }, _, [best]) => score > best.score / 20);
-  const counts = {};
+  const counts = Object.create(null);
   for (const { terms } of results) for (const term of terms) counts[term] = (counts[term] ?? 0) + 1;
   return results.slice(0, 20).map(({ id, terms }) => {
     const [address, page, title, , text] = BOOK.sections[id];
@@ -106,7 +107,7 @@ const list = (text) => {
 // What a number may be, by the table "Numbers that name their cause", whose words tell the kinds of its rows apart.
 const digitsOf = (text) => text.replace(/e.*/i, "").replace(/\D/g, "").replace(/^0+/, "").length;
 const SHARES = [[1, 2], [1, 3], [2, 3], [1, 4], [3, 4], [1, 5], [2, 5], [3, 5], [4, 5], [1, 8], [1, 10], [3, 10], [7, 10], [9, 10]];
-const PIECES = [[0.5, "half "], [1, ""], [2, "2 "], [3, "3 "], [4, "4 "], [8, "8 "]];
+const PIECES = [[0.5, "half an"], [1, "one"], [2, "2"], [3, "3"], [4, "4"], [8, "8"]];
 const english = (number) => number.toLocaleString("en");
 
 const names = (text) => {
@@ -134,22 +135,23 @@ const names = (text) => {
       const classes = known ?? [...new Set([low, high])].map(english).join(" to ");
       const near = digits > 2 && low > 1 && low <= high && high - low <= low / 50 && high < 3e5;
       if (known || near) add(known ? exact : low === high ? found : loose, `it is log C for ${classes} classes, all equally likely`);
+    } else if (/^it is the eps/.test(cause)) {
+      const types = cause.match(/b?float\d+/g);
+      const meaning = cause.split(types.at(-1))[1];
+      values.forEach(([eps], i) => PIECES.forEach(([factor, name]) => {
+        if (is(factor * eps, 3)) add(factor === 1 ? exact : found, `it is ${name} eps of ${types[i]}${meaning}`);
+        if (factor <= 1 && is(-Math.log(factor * eps), 4)) add(found, `it is −log of ${name} eps of ${types[i]}${meaning}`);
+      }));
     } else if (itself >= 0) add(exact, cause);
     else if (/^it is half the mean/.test(cause)) {
       if (is(2 * values[0][0], 4, 2 * values[0][1])) add(found, cause.replace(/half (.*), .*/, "$1"));
-    }
-    else if (/^it is the eps/.test(cause)) {
-      const types = cause.match(/b?float\d+/g);
-      values.forEach(([eps], i) => PIECES.forEach(([factor, name]) => {
-        if (is(factor * eps, 3)) add(found, `it is ${name}eps of ${types[i]}`);
-        if (factor <= 1 && is(-Math.log(factor * eps), 4)) add(found, `it is −log of ${name}eps of ${types[i]}`);
-      }));
     } else if (/\b(clip|stops)/.test(cause)) {
       for (const [value, error, word] of values)
         for (const [k, n] of SHARES) if (is((k / n) * value, 4, (k / n) * error)) add(found, `it is ${k}/${n} of ${word}. ${cause}`);
     }
   }
-  return exact.length ? exact : [...found, ...loose];
+  if (exact.length) return exact;
+  return [...found, ...loose].map(([words, ...more]) => [words.replace("it is", "it may be"), ...more]);
 };
 
 const answers = (text) => {
@@ -158,7 +160,7 @@ const answers = (text) => {
   const alone = numbers[0] === plain || /^(nan|inf)$/i.test(plain);
   for (const number of alone ? [plain] : numbers.filter((word) => /[.e]/i.test(word))) {
     const found = names(number).slice(0, 3);
-    if (found.length) return found.map(([cause, read, address]) => [`${number}: ${cause}. See `, link(address, read), "."]);
+    if (found.length) return found.map(([cause, read, address]) => [`${number}: ${cause}. Read on: `, link(address, read)]);
   }
   return [];
 };
@@ -176,9 +178,10 @@ for (const field of document.querySelectorAll(".ask input")) {
     if (!box) return;
     box.replaceChildren(...list(field.value));
     const count = box.children.length;
-    if (field.value.trim()) status.append(count ? `${count} section${count > 1 ? "s" : ""}, the best first` : "Nothing is found.");
+    if (count) status.append(`${count} section${count > 1 ? "s" : ""}, the best first`);
+    else if (field.value.trim() && !status.firstChild) status.append("Nothing is found.");
   };
   field.addEventListener("input", answer);
-  if (box) field.value = new URLSearchParams(location.search).get("q") ?? "";
+  if (box && !field.value) field.value = new URLSearchParams(location.search).get("q") ?? "";
   answer();
 }
