@@ -11,7 +11,7 @@ from sphinx.builders.html import StandaloneHTMLBuilder
 
 # By name or class: what readers do not see, see twice, or do not look for, such as folded code and formulas as drawn.
 UNSEEN = {"script", "style", "annotation", "katex-html", "headerlink", "section-number", "eqno", "toctree-wrapper"}
-UNSEEN |= {"above-input"}
+UNSEEN |= {"above-input", "template"}
 LINES = {"p", "li", "tr", "caption", "figcaption", "dt", "dd", "div", "summary", "pre", "h4"}
 SIGNS = {"msup": "^", "msub": "_", "mfrac": "/"}  # between the parts of a formula that stands in one line
 UNREAD = re.compile(r"\s*(?:(import|from [\w.]+ import) |(Show|Hide) code cell|$)")
