@@ -14,7 +14,7 @@ UNSEEN = {"script", "style", "annotation", "katex-html", "headerlink", "section-
 UNSEEN |= {"above-input", "template"}
 LINES = {"p", "li", "tr", "caption", "figcaption", "dt", "dd", "div", "summary", "pre", "h4"}
 SIGNS = {"msup": "^", "msub": "_", "mfrac": "/"}  # between the parts of a formula that stands in one line
-UNREAD = re.compile(r"\s*(?:(import|from [\w.]+ import) |(Show|Hide) code cell|$)")
+UNREAD = re.compile(r"\s*(?:(>>> )?(import|from [\w.]+ import) |(Show|Hide) code cell|$)")
 
 
 def sections(page: str, article: Tag, terms: list) -> list[tuple]:
@@ -51,7 +51,7 @@ def write(app: Sphinx, error: Exception | None) -> None:
         article = BeautifulSoup(Path(app.outdir, f"{page}.html").read_text("utf8"), "html.parser").article
         if mark := article.find(id="loss-numbers"):  # what a loss is, because of what, and where to read on
             for row in mark.find_next("table").tbody("tr"):
-                link = normpath(join(dirname(page), row.a["href"]))
+                link = normpath(join(dirname(page), row("a")[-1]["href"]))
                 book["numbers"].append([*(cell.get_text().strip() for cell in row("td")), link])
         book["sections"] += sections(page, article, app.env.get_domain("index").entries.get(page, []))
     script = f"const BOOK = {json.dumps(book, ensure_ascii=False, separators=(',', ':'))};\n"

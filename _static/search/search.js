@@ -168,8 +168,8 @@ const answers = (text) => {
 // The fields that answer as one types, and the page of results.
 const box = document.querySelector("#search-results");
 for (const field of document.querySelectorAll(".ask input")) {
+  const status = field.form.querySelector("[role=status]");
   const answer = () => {
-    const status = field.form.querySelector("[role=status]");
     status.replaceChildren(...answers(field.value).map((parts) => {
       const line = document.createElement("p");
       line.append(...parts);
