@@ -3,12 +3,13 @@
 PYTHON ?=
 VENV ?= .venv
 LIBRARIES := _build/libraries
+MINISEARCH := 7.2.0
 
 # In shells' words: a path may hold spaces, which make would take for the end of a word.
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex clean environment
+.PHONY: help book pdf check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex minisearch clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -82,6 +83,14 @@ katex: environment  ## Renew _static/katex for the version of KaTeX that renders
 	  >/dev/null && tar xzf katex-*.tgz
 	@cp _build/katex/package/dist/katex.min.css _build/katex/package/LICENSE _static/katex
 	@cp _build/katex/package/dist/fonts/*.woff2 _static/katex/fonts
+
+minisearch: environment  ## Renew _static/search/minisearch.js, the library of the search
+	@rm -rf _build/minisearch && mkdir -p _build/minisearch
+	@cd _build/minisearch && npm pack --silent minisearch@$(MINISEARCH) >/dev/null && tar xzf minisearch-*.tgz && \
+	  npx --yes esbuild@0.28.2 package/dist/umd/index.js --minify --legal-comments=none --log-level=warning \
+	  --banner:js='// MiniSearch $(MINISEARCH), https://github.com/lucaong/minisearch, MIT' --outfile=minisearch.js
+	@cp _build/minisearch/minisearch.js _static/search
+	@cp _build/minisearch/package/LICENSE.txt _static/search/LICENSE
 
 clean:  ## Remove the environment and everything that was built
 	@rm -rf '$(VENV)' _build

@@ -29,7 +29,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 # What the cells use, and what pages are made of beside the files of the table of contents.
 CODE = ["requirements.txt", *(f"helpers/**/*.{end}" for end in ("py", "js", "json"))]
-PAGES = ["LICENSE", "CITATION.cff", "references.bib", "_*.yml", "_ext/*.py", "_static/**/*", "_templates/*"]
+PAGES = ["LICENSE", "CITATION.cff", "references.bib", "_*.yml", "_ext/*.py", "_static/**/*", "_templates/**/*"]
 # Prints in one piece, no times, which the cache would compare, and no warning of the kernel about its sockets.
 OPTIONS = {"coalesce_streams": True, "record_timing": False, "extra_arguments": ["--IPKernelApp.log_level=ERROR"]}
 

@@ -1,4 +1,4 @@
-"""Sphinx extension: when a page is written, link terms to the glossary, helpers to chapters, and the search to the index."""
+"""Sphinx extension: when a page is written, link terms to the glossary, and helpers to chapters."""
 
 import re
 
@@ -26,9 +26,7 @@ class Links(SphinxPostTransform):
     default_priority = 500
 
     def run(self, **options: object) -> None:
-        """Link the chapters from the reference, or the helpers and the terms from a chapter; mark index entries."""
-        for index in self.document.findall(addnodes.index):  # as main entries: the search lists others after all its hits
-            index["entries"] = [(kind, entry, place, "main", key) for kind, entry, place, _, key in index["entries"]]
+        """Link the chapters from the reference, or the helpers and the terms from a chapter."""
         chapters = [page for page in self.env.found_docs if self.env.doc2path(page).endswith(".ipynb")]
         if self.env.docname == "chapters/helpers-reference":
             self.link_chapters(sorted(chapters, key=lambda page: self.env.toc_secnumbers.get(page, {}).get("", ())))

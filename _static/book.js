@@ -39,8 +39,18 @@ for (const [formula, next, mark] of marked) {
   next.data = next.data.slice(mark.length);
 }
 
-// A page on a disk may not read the others, from which the search would quote.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+// The search comes when someone searches: with a query on its page, or with the first key in a field that answers. It is made
+// of scripts, which may be read from a disk, too.
+const fields = document.querySelectorAll(".ask input");
+const search = () => {
+  for (const field of fields) field.removeEventListener("input", search);
+  for (const name of ["minisearch", "index", "search"]) {
+    const src = `${document.documentElement.dataset.content_root}_static/search/${name}.js`;
+    document.head.append(Object.assign(document.createElement("script"), { src, async: false })); // in this order
+  }
+};
+for (const field of fields) field.addEventListener("input", search);
+if (document.querySelector("#search-results") && new URLSearchParams(location.search).has("q")) search();
 
 // On paper no solution is folded.
 let unfolded = [];
