@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from helpers import recipes, records
 from helpers.categorical import sparse_softmax_cross_entropy_with_logits
-from helpers.recipes import jax_losses, keras_losses, tensorflow_losses
+from helpers.recipes import jax_losses, jax_sharded, keras_losses, tensorflow_blocked, tensorflow_losses
 from measure.questions import STEPS, sequences
 
 EPS = np.finfo(np.float32).eps
@@ -121,6 +121,25 @@ def test_sizes_that_a_graph_does_not_know_are_checked_when_it_runs(module, jit):
     for labels in (LABELS.T, LABELS[:1], LABELS[:, :1], LABELS[:1, :1], LABELS.reshape(-1, 1), LABELS.reshape(1, -1)):
         with contextlib.suppress(tf.errors.InvalidArgumentError):
             assert np.isnan(loss(labels, LOGITS)).all()
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 2), (1, 3), (2, 1)])
+def test_labels_of_another_shape_than_the_hidden_states_are_an_error(shape):
+    hidden, embedding = np.zeros((2, 3, 4), np.float32), np.zeros((5, 4), np.float32)
+    with pytest.raises(ValueError, match="incompatible"):
+        tensorflow_blocked.blocked_cross_entropy(tf.constant(hidden), tf.constant(embedding), tf.zeros(shape, tf.int32))
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_other_labels_than_those_of_all_tokens_are_an_error(count):
+    mesh = jax.make_mesh((1,), ("shards",), axis_types=(jax.sharding.AxisType.Auto,))
+    spread, whole = jax.P("shards"), jax.P()
+    device = functools.partial(jax_sharded.sharded_cross_entropy, classes=5, axis="shards")
+    losses = jax.shard_map(device, mesh=mesh, in_specs=(spread, spread, whole), out_specs=whole)
+    hidden, rows = jnp.zeros((6, 4)), jnp.zeros((5, 4))
+    np.testing.assert_allclose(losses(hidden, rows, jnp.zeros(6, int)), np.log(5), rtol=4 * EPS)
+    with pytest.raises(ValueError, match="do not fit"):
+        losses(hidden, rows, jnp.zeros(count, int))
 
 
 def test_padding_does_not_stop_a_search_for_nan():
