@@ -107,3 +107,37 @@ def version(library: str) -> str:
         if entry["library"] == library:
             return entry["version"]
     raise LookupError(f"the record lacks {library}: run `make libraries`")
+
+
+def measured(name: str) -> str:
+    """Return when and with which versions a record was measured, as pages show it.
+
+    Parameters
+    ----------
+    name : {"collapse", "exhaustive", "libraries", "speed", "vocabulary"}
+        The name of the record.
+
+    Returns
+    -------
+    str
+        The date, and each library with its version.
+
+    Raises
+    ------
+    ValueError
+        If there is no record of that name, or if it is computed and not measured.
+
+    Examples
+    --------
+    >>> measured("collapse")
+    'measured on 2026-11-28 with Python 3.11.7, NumPy 2.4.6, JAX 0.10.2, optax 0.2.8'
+    """
+    record = load(name)
+    if name == "libraries":  # in which each library has a date of its own, and one for each device
+        asked = [entry for entry in record["libraries"] if entry["device"] == "cpu"]
+        dates, versions = {entry["measured"] for entry in asked}, {entry["library"]: entry["version"] for entry in asked}
+    elif "measured" in record:
+        dates, versions = {record["measured"]}, record["versions"]
+    else:
+        raise ValueError(f"name must be that of a record that was measured, got {name!r}")
+    return f"measured on {' and '.join(sorted(dates))} with " + ", ".join(map(" ".join, versions.items()))

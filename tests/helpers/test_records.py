@@ -1,6 +1,7 @@
 """Records load by name, and each error names the command that measures what is missing."""
 
 import json
+import re
 
 import pytest
 
@@ -38,3 +39,16 @@ def test_a_recorded_answer_is_found_by_question_library_and_function():
 def test_a_library_that_is_not_in_the_record_names_make_libraries(ask):
     with pytest.raises(LookupError, match=r"mxnet.*run `make libraries`"):
         ask()
+
+
+@pytest.mark.parametrize("name", ["collapse", "exhaustive", "libraries", "speed", "vocabulary"])
+def test_a_measured_record_says_when_and_with_which_versions(name):
+    assert re.fullmatch(
+        r"measured on \d{4}-\d\d-\d\d( and \d{4}-\d\d-\d\d)* with (\S.* \d[\w.+]*(, |$))+", records.measured(name)
+    )
+    assert "NumPy 2." in records.measured(name)
+
+
+def test_a_record_that_is_computed_has_no_date():
+    with pytest.raises(ValueError, match="name must be that of a record that was measured, got 'trial'"):
+        records.measured("trial")
