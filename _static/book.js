@@ -25,6 +25,13 @@ addEventListener("keydown", ({ key }) => {
   if (key === "Escape") for (const box of document.querySelectorAll(".sidebar-toggle")) box.checked = false;
 });
 
+// The theme marks where the reader is in the contents of the page, but does not scroll a long list to the mark.
+addEventListener("scroll", () => requestAnimationFrame(() => {
+  const [here] = [...document.querySelectorAll(".toc-scroll .scroll-current > a")].slice(-1);
+  const box = here?.closest(".toc-scroll");
+  if (box) box.scrollTop += here.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
+}));
+
 // A browser may break a line between a formula and the punctuation after it.
 const marked = [...document.querySelectorAll("span.math")].flatMap((formula) => {
   const next = formula.nextSibling;
