@@ -85,3 +85,43 @@ tabs.forEach((box, number) => {
   choose(group.querySelector("input").value);
 });
 try { choose(localStorage.getItem("book-library")); } catch { /* then the first one stays */ }
+
+// What a link to a term or an equation leads to, shown beside it: under the mouse, in focus, and at the first tap.
+const card = Object.assign(document.createElement("div"), { className: "preview", id: "preview", popover: "manual", role: "tooltip" });
+document.querySelector("article").append(card);
+let shown, waiting;
+const hide = () => {
+  clearTimeout(waiting);
+  shown?.removeAttribute("aria-describedby");
+  shown = null;
+  card.hidePopover();
+};
+const hideSoon = () => { waiting = setTimeout(hide, 200); }; // time to reach the card, which may be read or copied from
+const show = (link, { content }) => {
+  hide();
+  shown = link;
+  card.replaceChildren(content.cloneNode(true));
+  card.showPopover();
+  link.setAttribute("aria-describedby", card.id);
+  const { left, top, bottom } = link.getBoundingClientRect();
+  const fits = bottom + card.offsetHeight < innerHeight;
+  card.style.left = `${Math.max(8, Math.min(left, document.documentElement.clientWidth - card.offsetWidth - 8))}px`;
+  card.style.top = `${fits ? bottom : top - card.offsetHeight}px`;
+};
+for (const link of document.querySelectorAll("article a.reference:is([href*='#term-'], [href*='#equation-'])")) {
+  const text = document.getElementById(`preview-${decodeURIComponent(link.hash.slice(1))}`);
+  if (!text || !card.showPopover) continue;
+  link.addEventListener("pointerenter", ({ pointerType }) => { if (pointerType === "mouse") show(link, text); });
+  link.addEventListener("pointerleave", ({ pointerType }) => { if (pointerType === "mouse") hideSoon(); });
+  link.addEventListener("focus", () => { if (link.matches(":focus-visible")) show(link, text); });
+  link.addEventListener("blur", hideSoon);
+  link.addEventListener("click", (event) => {
+    if (event.pointerType !== "touch" || shown === link) return;
+    event.preventDefault();
+    show(link, text);
+  });
+}
+card.addEventListener("pointerenter", () => clearTimeout(waiting));
+card.addEventListener("pointerleave", hideSoon);
+addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });
+addEventListener("pointerdown", ({ target }) => { if (shown && target !== shown && !shown.contains(target) && !card.contains(target)) hide(); });
