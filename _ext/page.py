@@ -35,7 +35,7 @@ def size_images(app: Sphinx, pagename: str, templatename: str, context: dict, do
 
 def name_chapters(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     """Give the index the titles of its hits, and sort its numbers as numbers, after the signs."""
-    if pagename == "genindex":
+    if templatename == "genindex.html":  # Sphinx writes the page twice, first from genindex.md
         uri = app.builder.get_relative_uri
         context["chapter_titles"] = {uri(pagename, page): title.astext() for page, title in app.env.titles.items()}
         number = re.compile(r"^-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")

@@ -105,7 +105,7 @@ const show = (link, { content }) => {
   link.setAttribute("aria-describedby", card.id);
   const { left, top, bottom } = link.getBoundingClientRect();
   const fits = bottom + card.offsetHeight < innerHeight;
-  card.style.left = `${Math.max(8, Math.min(left, document.documentElement.clientWidth - card.offsetWidth - 8))}px`;
+  card.style.left = `${Math.max(8, Math.min(left, card.parentElement.getBoundingClientRect().right - card.offsetWidth))}px`;
   card.style.top = `${fits ? bottom : top - card.offsetHeight}px`;
 };
 for (const link of document.querySelectorAll("article a.reference:is([href*='#term-'], [href*='#equation-'])")) {
