@@ -87,12 +87,13 @@ tabs.forEach((box, number) => {
 try { choose(localStorage.getItem("book-library")); } catch { /* then the first one stays */ }
 
 // What a link to a term or an equation leads to, shown beside it: under the mouse, in focus, and at the first tap.
-const card = Object.assign(document.createElement("div"), { className: "preview", id: "preview", popover: "manual", role: "tooltip" });
+const card = Object.assign(document.createElement("div"), { className: "preview", id: "preview", popover: "manual" });
 document.querySelector("article").append(card);
 let shown, waiting;
 const hide = () => {
   clearTimeout(waiting);
-  shown?.removeAttribute("aria-describedby");
+  if (!shown) return;
+  shown.removeAttribute("aria-describedby");
   shown = null;
   card.hidePopover();
 };
