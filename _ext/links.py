@@ -1,6 +1,7 @@
 """Sphinx extension: when a page is written, link terms to the glossary, and helpers to chapters."""
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
@@ -77,6 +78,19 @@ class Links(SphinxPostTransform):
                 entry[-1] += nodes.paragraph("", "In the chapters: ", *separated)
 
 
+def write_previews(app: Sphinx, error: Exception | None) -> None:
+    """Write into each page what its links to terms and equations lead to: book.js shows it beside the link."""
+    pages = {} if error else {path: path.read_text("utf8") for path in Path(app.outdir).rglob("*.html")}
+    book = "".join(pages.values())
+    texts = dict(re.findall(r'(?s)<dt id="(term-[^"]+)"(?=.*?<dd>(.*?)</dd>)', book))
+    texts |= re.findall(r'(?s)<div class="math[^"]*" id="(equation-[^"]+)">.*?(<span class="katex-display">.*?)</div>', book)
+    for path, page in pages.items():
+        names = sorted(set(re.findall(r'class="reference internal" href="[^"]*#((?:term|equation)-[^"]+)"', page)))
+        found = [f'<template id="preview-{name}">{re.sub("</?a[^>]*>", "", texts[name])}</template>' for name in names]
+        path.write_text(page.replace("</article>", "".join([*found, "</article>"]), 1), "utf8")
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.add_post_transform(Links)
+    app.connect("build-finished", write_previews)

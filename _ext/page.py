@@ -1,6 +1,7 @@
-"""Sphinx extension: solutions that fold, images with sizes, the repository's address, and what CITATION.cff says."""
+"""Sphinx extension: folded solutions, sizes of images, chapters in the index, the repository's address, the version."""
 
 import os
+import re
 from html import escape
 from pathlib import Path
 
@@ -35,9 +36,20 @@ def size_images(app: Sphinx, pagename: str, templatename: str, context: dict, do
             context["body"] = context["body"].replace(f'/{name}"', f'/{name}" width="{width}" height="{height}"')
 
 
+def name_chapters(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Give the index the titles of its hits, and sort its numbers as numbers, after the signs."""
+    if templatename == "genindex.html":  # Sphinx writes the page twice, first from genindex.md
+        uri = app.builder.get_relative_uri
+        context["chapter_titles"] = {uri(pagename, page): title.astext() for page, title in app.env.titles.items()}
+        number = re.compile(r"^-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
+        for _, entries in context["genindexentries"]:
+            entries.sort(key=lambda entry: [float(found.replace(",", "")) for found in number.findall(entry[0])[:1]])
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.setup_extension("furo")  # before the settings are read: the style of code on dark pages is one of them
     app.connect("config-inited", name_repository)
     app.add_node(solution_node, override=True, html=(visit_solution, lambda self, node: self.body.append("</details>\n")))
     app.connect("html-page-context", size_images)
+    app.connect("html-page-context", name_chapters)

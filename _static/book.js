@@ -25,6 +25,13 @@ addEventListener("keydown", ({ key }) => {
   if (key === "Escape") for (const box of document.querySelectorAll(".sidebar-toggle")) box.checked = false;
 });
 
+// The theme marks where the reader is in the contents of the page, but does not scroll a long list to the mark.
+addEventListener("scroll", () => requestAnimationFrame(() => {
+  const [here] = [...document.querySelectorAll(".toc-scroll .scroll-current > a")].slice(-1);
+  const box = here?.closest(".toc-scroll");
+  if (box) box.scrollTop += here.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
+}));
+
 // A browser may break a line between a formula and the punctuation after it.
 const marked = [...document.querySelectorAll("span.math")].flatMap((formula) => {
   const next = formula.nextSibling;
@@ -88,3 +95,44 @@ tabs.forEach((box, number) => {
   choose(group.querySelector("input").value);
 });
 try { choose(localStorage.getItem("book-library")); } catch { /* then the first one stays */ }
+
+// What a link to a term or an equation leads to, shown beside it: under the mouse, in focus, and at the first tap.
+const card = Object.assign(document.createElement("div"), { className: "preview", id: "preview", popover: "manual" });
+document.querySelector("article").append(card);
+let shown, waiting;
+const hide = () => {
+  clearTimeout(waiting);
+  if (!shown) return;
+  shown.removeAttribute("aria-describedby");
+  shown = null;
+  card.hidePopover();
+};
+const hideSoon = () => { waiting = setTimeout(hide, 200); }; // time to reach the card, which may be read or copied from
+const show = (link, { content }) => {
+  hide();
+  shown = link;
+  card.replaceChildren(content.cloneNode(true));
+  card.showPopover();
+  link.setAttribute("aria-describedby", card.id);
+  const { left, top, bottom } = link.getBoundingClientRect();
+  const fits = bottom + card.offsetHeight < innerHeight;
+  card.style.left = `${Math.max(8, Math.min(left, card.parentElement.getBoundingClientRect().right - card.offsetWidth))}px`;
+  card.style.top = `${fits ? bottom : top - card.offsetHeight}px`;
+};
+for (const link of document.querySelectorAll("article a.reference:is([href*='#term-'], [href*='#equation-'])")) {
+  const text = document.getElementById(`preview-${decodeURIComponent(link.hash.slice(1))}`);
+  if (!text || !card.showPopover) continue;
+  link.addEventListener("pointerenter", ({ pointerType }) => { if (pointerType === "mouse") show(link, text); });
+  link.addEventListener("pointerleave", ({ pointerType }) => { if (pointerType === "mouse") hideSoon(); });
+  link.addEventListener("focus", () => { if (link.matches(":focus-visible")) show(link, text); });
+  link.addEventListener("blur", hideSoon);
+  link.addEventListener("click", (event) => {
+    if (event.pointerType !== "touch" || shown === link) return;
+    event.preventDefault();
+    show(link, text);
+  });
+}
+card.addEventListener("pointerenter", () => clearTimeout(waiting));
+card.addEventListener("pointerleave", hideSoon);
+addEventListener("keydown", ({ key }) => { if (key === "Escape") hide(); });
+addEventListener("pointerdown", ({ target }) => { if (shown && target !== shown && !shown.contains(target) && !card.contains(target)) hide(); });

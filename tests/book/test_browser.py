@@ -300,3 +300,67 @@ def test_paper_has_a_sheet_of_rules_and_one_for_each_library(browser, site):
     sheets = re.findall(rb"/Type\s*/Page\b", reader.pdf(format="A4", prefer_css_page_size=True))
     assert len(sheets) == 1 + len(["Keras", "TensorFlow", "PyTorch", "JAX"])
     context.close()
+
+
+# --- what one sees first, and what a link leads to ------------------------------------------------------------------
+
+GUIDE, SCREEN, POCKET = "chapters/why-is-my-loss-nan", {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+def lowest(tab: Page, selector: str) -> float:
+    return max(box.bounding_box()["y"] + box.bounding_box()["height"] for box in tab.locator(selector).all())
+
+
+def test_the_first_screen_has_what_one_sees_or_the_two_doors(tab, site):
+    for page, parts in (
+        (GUIDE, "#what-do-you-see li a"),
+        ("index", ".shock, .doors, .doors ~ div.math"),
+    ):
+        visit(tab, f"{site}/{page}.html").set_viewport_size(SCREEN)
+        assert lowest(tab, parts) <= SCREEN["height"]
+    tab.set_viewport_size(POCKET)
+    assert lowest(tab, ".doors form.ask") <= POCKET["height"]
+
+
+def test_the_contents_show_where_the_reader_is(tab, site):
+    visit(tab, f"{site}/{GUIDE}.html").set_viewport_size(SCREEN)
+    assert tab.locator(".toc-tree li li li:visible").count() == 0
+    tab.goto(f"{site}/{GUIDE}.html#guide-denominator")
+    here = tab.locator(".toc-tree .scroll-current > a:visible", has_text="More padding")
+    here.wait_for()
+    box = here.bounding_box()
+    assert 0 < box["y"] < SCREEN["height"]
+    assert tab.locator(".toc-tree li li li:visible").count() < 20
+
+
+@pytest.mark.parametrize("kind", ["term", "equation"])
+def test_a_link_to_a_term_or_an_equation_shows_its_text(chapter, kind):
+    link, card = chapter.locator(f'article a.reference[href*="#{kind}-"]').first, chapter.locator("#preview")
+    link.scroll_into_view_if_needed()
+    assert not card.is_visible()
+    link.hover()
+    assert card.is_visible()
+    assert card.locator(".katex, p").first.is_visible()
+    assert not barriers(chapter)
+    chapter.keyboard.press("Escape")
+    assert not card.is_visible()
+    chapter.mouse.move(0, 0)
+    chapter.keyboard.press("Tab")  # so that the focus is one of the keyboard
+    link.focus()
+    assert card.is_visible()
+    assert link.get_attribute("aria-describedby") == "preview"
+    link.blur()
+    card.wait_for(state="hidden")
+
+
+def test_the_first_tap_shows_a_term_and_the_second_goes_there(browser, site):
+    context = browser.new_context(viewport=POCKET, has_touch=True)
+    reader = context.new_page()
+    reader.goto(f"{site}/{CHAPTER}.html")
+    link = reader.locator("article a.reference:has(> .term)").first
+    link.tap()
+    box = reader.locator("#preview").bounding_box()
+    assert 0 <= box["x"] <= box["x"] + box["width"] <= POCKET["width"]
+    link.tap()
+    reader.wait_for_url("**/notation.html#term-*")
+    context.close()

@@ -138,6 +138,26 @@ def test_a_chapter_links_each_term_once(book, chapter):
     assert all(link.startswith("notation.html#term-") for link in links)
 
 
+def test_every_link_to_a_term_or_an_equation_has_its_text_on_the_page(html):
+    texts = {template["id"]: template for template in html.select("article > template[id^=preview-]")}
+    links = html.select('a.reference.internal:is([href*="#term-"], [href*="#equation-"])')
+    wanted = {f"preview-{unquote(urlsplit(link['href']).fragment)}" for link in links}
+    assert wanted == set(texts)
+    assert all(text.select(".katex-display" if "-equation-" in name else "p") for name, text in texts.items())
+    assert not html.select("template a, template [id]")
+
+
+def test_the_index_sorts_numbers_as_numbers_and_names_the_chapter_of_each_hit(book):
+    html = read(book / "genindex.html")
+    numbers = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
+    found = [numbers.match(entry.find(string=True)) for entry in html.select("section > .genindex > li")]
+    values = [float(number[0].replace(",", "")) for number in found if number]
+    assert len(values) > 60
+    assert values == sorted(values)
+    titles = {read(path).h1.get_text().removesuffix("¶") for path in book.glob("chapters/*.html")}
+    assert {re.sub(r"^[\d.]+ ", "", title) for title in titles} >= {link.get_text() for link in html.select(".genindex a")}
+
+
 def test_every_helper_is_linked_from_a_chapter_and_links_back(book):
     linked = {link["href"] for chapter in CHAPTERS for link in read(book / f"{chapter}.html").select("article a[href]")}
     entries = read(book / "chapters" / "helpers-reference.html").select("dl.py > dt[id]")

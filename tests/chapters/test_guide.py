@@ -1,4 +1,4 @@
-"""Every entry of the field guide shows its symptom, why, the cure, where and threads, and is found by the table."""
+"""Every entry of the field guide has the cure first, then why, what shows it, where and threads, and the grid finds it."""
 
 import re
 from pathlib import Path
@@ -9,27 +9,40 @@ import pytest
 GUIDE = Path(__file__).parents[2] / "chapters" / "why-is-my-loss-nan.ipynb"
 CELLS = nbformat.read(GUIDE, as_version=4).cells
 TEXT = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
-HEADING = re.compile(r"\A\(guide-([\w-]+)\)=\n### (.+)(?:\n\n```\{index\} .+\n```)?\Z")
-PARTS = ["Why", "Cure", "Where", "Threads"]
+HEADING = re.compile(r"\A\(guide-([\w-]+)\)=\n### (.+)\n\n(?:```\{index\} .+\n```\n\n)?\*\*Cure\.\*\* \S")
 THREAD = re.compile(r"\[([\w.-]+)#(\d+)\]\(https://github\.com/[\w-]+/([\w.-]+)/issues/(\d+)\)")
-STARTS = [i for i, cell in enumerate(CELLS) if cell.cell_type == "markdown" and HEADING.search(cell.source)]
-NAMES = [HEADING.search(CELLS[i].source)[1] for i in STARTS]
+TABS = re.compile(r'^<div class="tabs">\n(.+?)^</div>$', re.DOTALL | re.MULTILINE)
+PANEL = re.compile(r'<section data-tab="(\w+)">\n\n```python\n(.+?)```\n\n</section>', re.DOTALL)
+BACK = "[Back to what you see](#guide-table)"
+START = re.compile(r"\(guide-([\w-]+)\)=\n### ")
+STARTS = [i for i, cell in enumerate(CELLS) if cell.cell_type == "markdown" and START.match(cell.source)]
+NAMES = [START.match(CELLS[i].source)[1] for i in STARTS]
 
 
 @pytest.fixture(params=STARTS, ids=NAMES)
 def entry(request):
-    """Return the heading of an entry, the reproduction and the explanation; a table may follow."""
-    return CELLS[request.param : request.param + 3]
+    """Return the cells of an entry: heading, cure and cause; what shows it; a table in one entry; where and threads."""
+    end = next(i for i in range(request.param, len(CELLS)) if BACK in CELLS[i].source)
+    return CELLS[request.param : end + 1]
+
+
+def words(path):
+    """Count words as a reader does: no fences, formulas, link targets, labels and tags."""
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    text = re.sub(r"(?sm)^```.*?^```\s*$|\$\$.*?\$\$", " ", text)
+    text = re.sub(r"\$[^$\n]*\$|\]\([^)]*\)|</?\w[^>]*>|^\([\w-]+\)=$", " ", text, flags=re.MULTILINE)
+    return len(re.findall(r"\S*\w\S*", text))
 
 
 def test_entries_are_many_and_each_has_a_name_of_its_own():
-    assert len(set(NAMES)) == len(NAMES) >= 30
+    assert len(set(NAMES)) == len(NAMES) >= 43
     assert len({HEADING.search(CELLS[i].source)[2] for i in STARTS}) == len(NAMES)
 
 
-def test_the_table_leads_to_every_entry_in_their_order():
-    table = TEXT[TEXT.index("## What do you see?") : TEXT.index("## The commonest causes")]
-    linked = re.findall(r"\]\(#guide-([\w-]+)\)", table)
+def test_what_one_sees_stands_under_the_title_and_leads_to_every_entry_in_order():
+    grid = CELLS[1].source
+    assert grid.startswith("(guide-table)=\n## What do you see?\n")
+    linked = re.findall(r"^  - \[.+\]\(#guide-([\w-]+)\)$", grid, re.MULTILINE)
     assert list(dict.fromkeys(linked)) == NAMES
 
 
@@ -38,27 +51,38 @@ def test_every_link_within_the_guide_finds_its_place():
     assert set(re.findall(r"\(#guide-([\w-]+)\)", TEXT)) <= {*NAMES, *sections}
 
 
-def test_an_entry_is_a_heading_a_reproduction_and_an_explanation(entry):
-    assert [cell.cell_type for cell in entry] == ["markdown", "code", "markdown"]
+def test_an_entry_has_the_cure_first_then_why_what_shows_it_where_and_threads(entry):
+    first, *shown, last = entry
+    assert HEADING.search(first.source)
+    assert len(re.split(r"^\*\*Why\.\*\* \S", first.source, flags=re.MULTILINE)) == 2
+    assert {cell.cell_type for cell in shown} == {"code"}
+    where, _, threads = last.source.partition(" **Threads.** ")
+    assert where.startswith("**Where.** ")
+    assert THREAD.search(threads)
+    assert last.source.endswith(f"\n\n{BACK}")
 
 
-def test_a_reproduction_is_short_prints_what_is_seen_and_asserts_it(entry):
+def test_what_shows_it_is_short_and_folded_beyond_six_lines(entry):
     lines = [line for line in entry[1].source.splitlines() if line.strip()]
     assert len(lines) <= 15
+    assert ("hide-input" in entry[1].metadata.get("tags", [])) == (len(lines) > 6)
     assert any(line.lstrip().startswith("print(") for line in lines)
     assert any(re.match(r"\s*(assert |np\.testing\.assert_)", line) for line in lines)
 
 
-def test_an_explanation_has_its_four_parts_each_with_something_to_say(entry):
-    pieces = re.split(r"^\*\*(\w+)\.\*\* ", entry[2].source, flags=re.MULTILINE)
-    assert pieces[0] == ""
-    assert pieces[1::2] == PARTS
-    assert all(len(piece.strip()) >= 6 for piece in pieces[2::2])
+def test_lines_to_copy_come_for_three_libraries_each_under_its_name():
+    blocks = TABS.findall(TEXT)
+    assert len(blocks) >= 14
+    for block in blocks:
+        panels = PANEL.findall(block)
+        assert [name for name, _ in panels] == ["Keras", "PyTorch", "JAX"]
+        assert all(code.startswith(f"# {name}") for name, code in panels)  # on paper all are shown
+        assert max(len(line) for _, code in panels for line in code.splitlines()) <= 85  # what a line of the page holds
 
 
-def test_an_entry_ends_in_threads(entry):
-    _, _, threads = entry[2].source.partition("**Threads.**")
-    assert THREAD.search(threads)
+def test_the_guide_calls_functions_by_the_names_that_a_reader_can_look_up():
+    code = "\n".join(cell.source for cell in CELLS)
+    assert not re.search(r"\b(sigmoid|softmax|sparse)_op\b", code)
 
 
 def test_a_thread_is_called_by_the_repository_and_number_that_it_links_to():
@@ -66,8 +90,6 @@ def test_a_thread_is_called_by_the_repository_and_number_that_it_links_to():
     assert not [link for link in THREAD.findall(TEXT) if link[:2] != link[2:]]
 
 
-@pytest.mark.parametrize(("page", "words"), [(GUIDE, 5500), (GUIDE.with_stem("which-loss-to-call"), 1100)])
-def test_a_page_to_start_from_is_short(page, words):
-    cells = nbformat.read(page, as_version=4).cells
-    texts = [re.sub(r"```\{index\} .+\n```", "", cell.source) for cell in cells if cell.cell_type == "markdown"]
-    assert sum(len(text.split()) for text in texts) <= words
+@pytest.mark.parametrize(("page", "limit"), [(GUIDE, 5500), (GUIDE.with_stem("which-loss-to-call"), 1100)])
+def test_a_page_to_start_from_is_short(page, limit):
+    assert words(page) <= limit
