@@ -151,9 +151,7 @@ def main() -> None:
         if lost:
             raise SystemExit(f"The PDF would lack {', '.join(lost)}")
         if (width := tab.evaluate("document.documentElement.scrollWidth")) > WIDTH:
-            raise SystemExit(
-                f"Something is {width} pixels wide, and a sheet {WIDTH}: Chromium would shrink every sheet for it"
-            )
+            raise SystemExit(f"Something is {width} pixels wide, a sheet {WIDTH}: Chromium would shrink all sheets")
         numbers = dict.fromkeys(re.findall('href="#([^"]*)', source.read_text(encoding="utf8")), 999)
         tab.evaluate(NUMBER, numbers)  # as wide as the right ones
         with PdfDocument(tab.pdf(prefer_css_page_size=True)) as draft:
