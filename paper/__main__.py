@@ -27,6 +27,7 @@ COVER = """\
 <p>Version {version}, {date-released}</p>
 </section>
 """
+WIDTH = 642  # pixels between the margins of paper.css: 17 cm
 NUMBER = """numbers => {
   for (const link of document.querySelectorAll(".numbered a[href]"))
     link.dataset.page = numbers[decodeURIComponent(link.hash.slice(1))];
@@ -142,12 +143,15 @@ def main() -> None:
     source = PDF.with_suffix(".html")
     source.write_text(joined(), encoding="utf8")
     with sync_playwright() as playwright, start(playwright) as browser:
-        tab, lost = browser.new_page(), []
+        tab, lost = browser.new_page(viewport={"width": WIDTH, "height": 900}), []
+        tab.emulate_media(media="print")
         tab.on("requestfailed", lambda request: lost.append(request.url))
         tab.goto(source.as_uri(), timeout=0)
         tab.evaluate("document.fonts.ready")
         if lost:
             raise SystemExit(f"The PDF would lack {', '.join(lost)}")
+        if (width := tab.evaluate("document.documentElement.scrollWidth")) > 1.01 * WIDTH:  # 1 % is not seen
+            raise SystemExit(f"Something is {width} pixels wide, a sheet {WIDTH}: Chromium would shrink all sheets")
         numbers = dict.fromkeys(re.findall('href="#([^"]*)', source.read_text(encoding="utf8")), 999)
         tab.evaluate(NUMBER, numbers)  # as wide as the right ones
         with PdfDocument(tab.pdf(prefer_css_page_size=True)) as draft:
