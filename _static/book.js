@@ -25,6 +25,14 @@ addEventListener("keydown", ({ key }) => {
   if (key === "Escape") for (const box of document.querySelectorAll(".sidebar-toggle")) box.checked = false;
 });
 
+// The sidebar begins with its top, and may end above the current chapter.
+const sidebar = document.querySelector(".sidebar-scroll");
+const current = sidebar?.querySelector(".current-page > .reference");
+if (current) {
+  const below = current.getBoundingClientRect().top - sidebar.getBoundingClientRect().top;
+  sidebar.scrollTo({ top: below - sidebar.clientHeight / 2, behavior: "instant" });
+}
+
 // A browser may break a line between a formula and the punctuation after it.
 const marked = [...document.querySelectorAll("span.math")].flatMap((formula) => {
   const next = formula.nextSibling;
