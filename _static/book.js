@@ -25,14 +25,6 @@ addEventListener("keydown", ({ key }) => {
   if (key === "Escape") for (const box of document.querySelectorAll(".sidebar-toggle")) box.checked = false;
 });
 
-// The sidebar begins with its top, and may end above the current chapter.
-const sidebar = document.querySelector(".sidebar-scroll");
-const current = sidebar?.querySelector(".current-page > .reference");
-if (current) {
-  const below = current.getBoundingClientRect().top - sidebar.getBoundingClientRect().top;
-  sidebar.scrollTo({ top: below - sidebar.clientHeight / 2, behavior: "instant" });
-}
-
 // A browser may break a line between a formula and the punctuation after it.
 const marked = [...document.querySelectorAll("span.math")].flatMap((formula) => {
   const next = formula.nextSibling;
@@ -49,6 +41,14 @@ for (const [formula, next, mark] of marked) {
 
 // A page on a disk may not read the others, from which the search would quote.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+// The sidebar begins with its top, and may end above the current chapter.
+const sidebar = document.querySelector(".sidebar-scroll");
+const current = sidebar?.querySelector(".current-page > .reference");
+if (current) {
+  const below = current.getBoundingClientRect().top - sidebar.getBoundingClientRect().top;
+  sidebar.scrollTo({ top: below - sidebar.clientHeight / 2, behavior: "instant" });
+}
 
 // On paper no solution is folded.
 let unfolded = [];
