@@ -42,14 +42,6 @@ for (const [formula, next, mark] of marked) {
 // A page on a disk may not read the others, from which the search would quote.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
-// The sidebar begins with its top, and may end above the current chapter.
-const sidebar = document.querySelector(".sidebar-scroll");
-const current = sidebar?.querySelector(".current-page > .reference");
-if (current) {
-  const below = current.getBoundingClientRect().top - sidebar.getBoundingClientRect().top;
-  sidebar.scrollTo({ top: below - sidebar.clientHeight / 2, behavior: "instant" });
-}
-
 // On paper no solution is folded.
 let unfolded = [];
 addEventListener("beforeprint", () => {
@@ -59,6 +51,14 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   for (const box of unfolded) box.open = false;
 });
+
+// The sidebar begins with its top, and may end above the current chapter.
+const sidebar = document.querySelector(".sidebar-scroll");
+const current = sidebar?.querySelector(".current-page > .reference");
+if (current) {
+  const below = current.getBoundingClientRect().top - sidebar.getBoundingClientRect().top;
+  sidebar.scrollTo({ top: below - sidebar.clientHeight / 2, behavior: "instant" });
+}
 
 // What stands in a page for several libraries becomes tabs. The choice holds for all pages, and for the next visit.
 const tabs = [...document.querySelectorAll(".tabs")];

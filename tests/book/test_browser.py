@@ -278,6 +278,7 @@ def test_the_current_page_is_shown_by_the_sidebar_and_named_on_a_phone(tab, site
 def test_the_names_of_a_wide_table_stay_while_its_answers_scroll(tab, site):
     visit(tab, f"{site}/chapters/one-loss-many-libraries.html")
     tab.set_viewport_size(PHONE)
+    unfold(tab)
     table = tab.locator(".answers").first
     place = "cell => cell.getBoundingClientRect().left"
     name, answer = table.locator("tbody th").nth(1), table.locator("tbody td").nth(1)
