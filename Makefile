@@ -9,7 +9,7 @@ MINISEARCH := 7.2.0
 export PATH := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex minisearch clean environment
+.PHONY: help book pdf check test lab speed vocabulary libraries exhaustive collapse trial lint links lock katex minisearch fonts clean environment
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -91,6 +91,19 @@ minisearch: environment  ## Renew _static/search/minisearch.js, the library of t
 	  --banner:js='// MiniSearch $(MINISEARCH), https://github.com/lucaong/minisearch, MIT' --outfile=minisearch.js
 	@cp _build/minisearch/minisearch.js _static/search
 	@cp _build/minisearch/package/LICENSE.txt _static/search/LICENSE
+
+# The characters that the prose uses, and what European names need. Adobe reserves the font's name for the whole font, so the
+# parts go without a name.
+CHARACTERS := U+20-7E,U+A0-FF,U+2013,U+2014,U+2016,U+2018,U+2019,U+201C,U+201D,U+2026,U+2192,U+2212,U+221E,U+2248,U+2260,U+2264,$\
+  U+2265,U+3B1,U+3B3-3B5,U+3BA,U+3C0,U+3C3,U+394,U+3A3
+
+fonts: environment  ## Renew _static/fonts, the characters of Source Sans that the prose uses
+	@rm -rf _build/fonts && mkdir -p _build/fonts
+	@cd _build/fonts && npm pack --silent source-sans@3.52.0 >/dev/null && tar xzf source-sans-*.tgz
+	@cp _build/fonts/package/LICENSE.md _static/fonts/LICENSE
+	@for style in Regular It Semibold; do uvx --quiet --from 'fonttools[woff]' pyftsubset \
+	  _build/fonts/package/WOFF2/TTF/SourceSans3-$$style.ttf.woff2 --unicodes='$(CHARACTERS)' --layout-features=kern,liga \
+	  --name-IDs=0,13,14 --flavor=woff2 --output-file=_static/fonts/text-$$style.woff2; done
 
 clean:  ## Remove the environment and everything that was built
 	@rm -rf '$(VENV)' _build

@@ -11,6 +11,8 @@ from sphinx.util.images import get_image_size
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import solution_node
 
+NAME_PART = re.compile(r"(?<=[a-z0-9\])][_./(])(?=[a-z])", re.IGNORECASE)
+
 
 def name_repository(app: Sphinx, _: object) -> None:
     """Give the templates BOOK_REPOSITORY_URL and CITATION.cff, and the page on running the notebooks the lines to copy."""
@@ -46,6 +48,12 @@ def name_chapters(app: Sphinx, pagename: str, templatename: str, context: dict, 
             entries.sort(key=lambda entry: [float(found.replace(",", "")) for found in number.findall(entry[0])[:1]])
 
 
+def let_names_break(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Let a narrow page break a long name in code after `_`, `.`, `/` and `(`, and nowhere else."""
+    names = re.compile(r'(?<=<span class="pre">)[^<]+')
+    context["body"] = names.sub(lambda name: NAME_PART.sub("<wbr>", name[0]), context.get("body", ""))
+
+
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.setup_extension("furo")  # before the settings are read: the style of code on dark pages is one of them
@@ -53,3 +61,4 @@ def setup(app: Sphinx) -> None:
     app.add_node(solution_node, override=True, html=(visit_solution, lambda self, node: self.body.append("</details>\n")))
     app.connect("html-page-context", size_images)
     app.connect("html-page-context", name_chapters)
+    app.connect("html-page-context", let_names_break)

@@ -69,6 +69,14 @@ addEventListener("afterprint", () => {
   for (const box of unfolded) box.open = false;
 });
 
+// The sidebar begins with its top, and may end above the current chapter.
+const sidebar = document.querySelector(".sidebar-scroll");
+const current = sidebar?.querySelector(".current-page > .reference");
+if (current) {
+  const below = current.getBoundingClientRect().top - sidebar.getBoundingClientRect().top;
+  sidebar.scrollTo({ top: below - sidebar.clientHeight / 2, behavior: "instant" });
+}
+
 // What stands in a page for several libraries becomes tabs. The choice holds for all pages, and for the next visit.
 const tabs = [...document.querySelectorAll(".tabs")];
 const choose = (name) => {

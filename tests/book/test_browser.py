@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LIMIT = 250_000  # bytes of a page with all that it loads, compressed as servers do
 CHAPTER = "chapters/gradients"  # formulas, figures, folded code, exercises with solutions, a wide table
 # One page of each kind: a chapter, formulas and an explorer, tables, a glossary, signatures, sources.
@@ -23,6 +23,35 @@ RULES = {"resultTypes": ["violations"], "preload": False, "rules": {"target-size
 # Formulas have the color of their text, and code has the colors of a style made for contrast: axe, which takes most of its
 # time for their thousands of pieces, sees them on CHAPTER alone.
 PIECES = ".highlight > pre, .katex"
+# The numbers and words of the text, code in it included, that stand on more than one line. An address may break anywhere.
+BROKEN = r"""() => {
+  const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT), broken = [];
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (text.parentElement.closest('pre, .katex, script, style, a[href^="http"]')) continue;
+    for (const word of text.data.matchAll(/(?<![\p{L}\d]-?)-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?|[\p{L}\d]+/giu)) {
+      const range = new Range();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+# How many characters stand on each line of plain prose, but for the last lines of the paragraphs.
+LINES = r"""() => [...document.querySelectorAll("article p:not(:has(code, .katex))")].flatMap((paragraph) => {
+  const texts = document.createTreeWalker(paragraph, NodeFilter.SHOW_TEXT), lines = new Map();
+  while (texts.nextNode()) {
+    for (let i = 0; i < texts.currentNode.length; i++) {
+      const range = new Range();
+      range.setStart(texts.currentNode, i);
+      range.setEnd(texts.currentNode, i + 1);
+      const line = Math.round(range.getBoundingClientRect().bottom / 9);
+      lines.set(line, (lines.get(line) || 0) + 1);
+    }
+  }
+  return [...lines.values()].slice(0, -1);
+})"""
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -127,10 +156,11 @@ def check_images(tab: Page) -> None:
 
 
 def check_phone(tab: Page) -> None:
-    """Check that the page fits a phone, that no formula runs into its number, and that keys reach all that scrolls."""
+    """Check that the page fits a phone, that no word is broken, no formula hits its number, and keys scroll it."""
     tab.set_viewport_size(PHONE)
     unfold(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert tab.evaluate(BROKEN) == []
     overlap = "number.nextElementSibling.getBoundingClientRect().right > number.getBoundingClientRect().left + 1"
     assert tab.locator(".eqno").evaluate_all(f"all => all.filter((number) => {overlap}).length") == 0
     wrong = "all => all.filter((e) => (e.scrollWidth > e.clientWidth) !== (e.tabIndex === 0)).map((e) => e.outerHTML)"
@@ -222,6 +252,40 @@ def test_a_chapter_can_be_downloaded_as_a_notebook(chapter):
     with chapter.expect_download() as download:
         chapter.get_by_role("link", name="Download notebook").click()
     assert download.value.suggested_filename == "gradients.ipynb"
+
+
+def test_a_line_of_prose_has_about_75_characters_of_the_books_font(chapter):
+    chapter.set_viewport_size({"width": 1440, "height": 900})
+    lines = [characters for characters in chapter.evaluate(LINES) if characters > 40]  # less is the last line of an item
+    assert len(lines) > 10
+    assert 70 <= sum(lines) / len(lines) <= 80
+    assert chapter.evaluate(
+        "[...document.fonts].filter((font) => font.family === 'Book' && font.status === 'loaded').length"
+    )
+
+
+@pytest.mark.parametrize("kind", [CHAPTER, "chapters/bibliography"])
+def test_the_current_page_is_shown_by_the_sidebar_and_named_on_a_phone(tab, site, kind):
+    visit(tab, f"{site}/{kind}.html")
+    assert tab.locator(".sidebar-tree .current-page > a").evaluate(
+        "link => link.getBoundingClientRect().bottom < innerHeight && link.getBoundingClientRect().top > 0"
+    )
+    tab.set_viewport_size(PHONE)
+    assert tab.locator(".here").inner_text() in tab.locator("h1").inner_text()
+    assert tab.locator(".here").is_visible()
+
+
+def test_the_names_of_a_wide_table_stay_while_its_answers_scroll(tab, site):
+    visit(tab, f"{site}/chapters/one-loss-many-libraries.html")
+    tab.set_viewport_size(PHONE)
+    unfold(tab)
+    table = tab.locator(".answers").first
+    place = "cell => cell.getBoundingClientRect().left"
+    name, answer = table.locator("tbody th").nth(1), table.locator("tbody td").nth(1)
+    before = [cell.evaluate(place) for cell in (name, answer)]
+    table.evaluate("table => table.closest('.cell_output').scrollBy({ left: 100, behavior: 'instant' })")
+    after = [cell.evaluate(place) for cell in (name, answer)]
+    assert [then - now for then, now in zip(before, after, strict=True)] == pytest.approx([0, 100], abs=1)
 
 
 def test_the_keyboard_skips_to_the_text_and_unfolds_a_solution(chapter):

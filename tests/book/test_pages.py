@@ -183,6 +183,16 @@ def test_the_stylesheet_of_formulas_is_of_the_version_that_renders_them():
     assert re.search(r'\.katex-version:after\{content:"([^"]+)"\}', css)[1] == katex_version
 
 
+def test_the_font_has_the_characters_of_the_prose(html):
+    listed = re.search(r"CHARACTERS := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(encoding="utf8"))[1]
+    ranges = [[int(end, 16) for end in part.split("-")] for part in re.findall(r"U\+([\dA-F-]+)", listed)]
+    known = {chr(code) for ends in ranges for code in range(ends[0], ends[-1] + 1)}
+    prose = html.select_one("article").find_all(string=True)
+    prose = [text for text in prose if not text.find_parent(["pre", "code", "script", "style", "svg", "math"])]
+    prose = [text for text in prose if not text.find_parent(class_="katex")]
+    assert set("".join(prose)) - known <= set("\n○◐●\u202f\u2009"), "add to CHARACTERS in the Makefile, then make fonts"
+
+
 def test_the_picture_of_the_readme_is_the_figure_of_the_first_page(book):
     def drawing(svg: Path) -> list[float]:
         paths = re.findall(r'\bd="([^"]*)"', svg.read_text(encoding="utf8"))
