@@ -1,8 +1,10 @@
-"""Sphinx extension: solutions that fold, images with sizes, and the repository's address, from BOOK_REPOSITORY_URL."""
+"""Sphinx extension: what folds and its name, images with sizes, and the repository's address, from BOOK_REPOSITORY_URL."""
 
 import os
+import re
 from html import escape
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.images import get_image_size
 from sphinx.writers.html5 import HTML5Translator
@@ -24,6 +26,17 @@ def visit_solution(self: HTML5Translator, node: solution_node) -> None:
     self.body.append(self.starttag(node, "details", summary, CLASS="admonition"))
 
 
+def name_folds(app: Sphinx, doctree: nodes.document) -> None:
+    """Say at each folded cell what it hides, unless its metadata do, and mark each prediction, whose answer is folded."""
+    for cell in doctree.findall(lambda node: isinstance(node, nodes.container) and node.get("hide_mode")):
+        code = "code of the figure" if any(cell.findall(nodes.figure)) else "code"
+        code = "imports" if re.match("import |from ", cell.astext()) else code
+        for prompt in ("prompt_show", "prompt_hide"):
+            cell[prompt] = cell[prompt].replace("{type}", "answer" if cell["hide_mode"] == "output" else code)
+    for bold in doctree.findall(lambda node: isinstance(node, nodes.strong) and node.astext() == "Predict"):
+        bold.parent["classes"].append("predict")
+
+
 def size_images(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     """Write the size of each image, so that the text below does not move when the image arrives."""
     for source, name in app.builder.images.items():
@@ -36,5 +49,6 @@ def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.setup_extension("furo")  # before the settings are read: the style of code on dark pages is one of them
     app.connect("config-inited", name_repository)
+    app.connect("doctree-read", name_folds)
     app.add_node(solution_node, override=True, html=(visit_solution, lambda self, node: self.body.append("</details>\n")))
     app.connect("html-page-context", size_images)
