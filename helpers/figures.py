@@ -35,6 +35,7 @@ STYLE = {
     "hatch.color": HATCH,
     "legend.frameon": False,
     "lines.linewidth": 2,
+    "savefig.pad_inches": 0.02,
     "savefig.transparent": False,
     "svg.hashsalt": "cross-entropy",  # element ids, and so the files, are the same in every build
     "text.color": INK,
