@@ -42,10 +42,10 @@ for (const [formula, next, mark] of marked) {
 // A page on a disk may not read the others, from which the search would quote.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
-// On paper no solution is folded.
+// On paper no solution is folded, and no answer.
 let unfolded = [];
 addEventListener("beforeprint", () => {
-  unfolded = [...document.querySelectorAll("details.admonition:not(.hide, [open])")];
+  unfolded = [...document.querySelectorAll("details.admonition:is(:not(.hide), .below-input):not([open])")];
   for (const box of unfolded) box.open = true;
 });
 addEventListener("afterprint", () => {

@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 from sphinxcontrib.katex import katex_version
 
-from helpers import exhibits
+from helpers import exhibits, figures
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [f"chapters/{path.stem}" for path in sorted((ROOT / "chapters").glob("*.ipynb"))]
@@ -85,6 +85,19 @@ def test_every_figure_has_a_description_and_a_caption(html):
     for figure in html.select("figure"):
         assert figure.select_one("img")["alt"].strip(), figure
         assert figure.select_one("figcaption").get_text().strip(), figure
+
+
+def test_in_every_figure_each_color_has_its_dash(book):
+    kinds = {(0, 0): "-", (2, 0): "--", (4, 0): "-."}
+    found = set()
+    for image in {
+        book / "chapters" / img["src"] for page in CHAPTERS for img in read(book / f"{page}.html").select("figure img")
+    }:
+        for style in re.findall(r'style="(fill: none[^"]*stroke: #[^"]*)"', image.read_text(encoding="utf8")):
+            color, dashes = (re.search(rf"{key}: ([^;]*)", style) for key in ("stroke", "stroke-dasharray"))
+            found.add((color[1].upper(), kinds[len(dashes[1].split(",")) if dashes else 0, 0]))
+    roles = {(color, dash) for color, dash in found if color in figures.DASHES}
+    assert roles == set(figures.DASHES.items())
 
 
 def test_a_page_loads_nothing_from_elsewhere(html):
