@@ -88,16 +88,16 @@ def test_every_figure_has_a_description_and_a_caption(html):
 
 
 def test_in_every_figure_each_color_has_its_dash(book):
-    kinds = {(0, 0): "-", (2, 0): "--", (4, 0): "-."}
-    found = set()
-    for image in {
-        book / "chapters" / img["src"] for page in CHAPTERS for img in read(book / f"{page}.html").select("figure img")
-    }:
-        for style in re.findall(r'style="(fill: none[^"]*stroke: #[^"]*)"', image.read_text(encoding="utf8")):
-            color, dashes = (re.search(rf"{key}: ([^;]*)", style) for key in ("stroke", "stroke-dasharray"))
-            found.add((color[1].upper(), kinds[len(dashes[1].split(",")) if dashes else 0, 0]))
-    roles = {(color, dash) for color, dash in found if color in figures.DASHES}
-    assert roles == set(figures.DASHES.items())
+    curve = re.compile(r'clip-path="[^"]*" style="fill: none;(?: stroke-dasharray: ([\d.,]+);[^"]*?)? stroke: (#\w+)')
+    pages = [read(book / f"{page}.html") for page in CHAPTERS]
+    pictures = {book / "chapters" / image["src"] for html in pages for image in html.select("figure img[src$='.svg']")}
+    found = {match for path in pictures for match in curve.findall(path.read_text(encoding="utf8"))}
+    kinds = {1: "-", 2: "--", 4: "-."}  # by the number of lengths in the pattern; the dots of ":" are shorter than its gaps
+    dashes = {color.upper(): set() for _, color in found}
+    for pattern, color in found:
+        lengths = [float(length) for length in pattern.split(",")] if pattern else [0]
+        dashes[color.upper()].add(":" if len(lengths) == 2 and lengths[0] < lengths[1] else kinds[len(lengths)])
+    assert {color: dashes[color] for color in figures.DASHES} == {color: {dash} for color, dash in figures.DASHES.items()}
 
 
 def test_a_page_loads_nothing_from_elsewhere(html):
