@@ -59,10 +59,10 @@ const search = () => {
 for (const field of fields) field.addEventListener("input", search);
 if (document.querySelector("#search-results") && new URLSearchParams(location.search).has("q")) search();
 
-// On paper no solution is folded.
+// On paper no solution is folded, and no answer.
 let unfolded = [];
 addEventListener("beforeprint", () => {
-  unfolded = [...document.querySelectorAll("details.admonition:not(.hide, [open])")];
+  unfolded = [...document.querySelectorAll("details.admonition:is(:not(.hide), .below-input):not([open])")];
   for (const box of unfolded) box.open = true;
 });
 addEventListener("afterprint", () => {

@@ -324,6 +324,55 @@ def test_paper_shows_the_text_alone_unfolded_and_light(chapter):
     assert chapter.locator("details.solution[open]").count() == 0
 
 
+LESSONS = [path.stem for path in (Path(__file__).parents[2] / "chapters").glob("*.ipynb")]
+LESSONS = sorted({*LESSONS} - {"which-loss-to-call", "why-is-my-loss-nan"})  # pages that one searches
+DEPTH = """(() => {
+  const seen = [...document.querySelectorAll("article *")];
+  const picture = seen.find((e) => e.matches("figure img") || e.localName.endsWith("-explorer"));
+  return picture.getBoundingClientRect().y - document.querySelector("h1").getBoundingClientRect().y;
+})()"""
+
+
+def test_the_first_picture_of_each_chapter_stands_within_two_screens(tab, site):
+    found = {}
+    for lesson in LESSONS:
+        visit(tab, f"{site}/chapters/{lesson}.html")
+        tab.set_viewport_size({"width": 1440, "height": 900})
+        found[lesson] = tab.evaluate(DEPTH)
+    assert {lesson: depth for lesson, depth in found.items() if depth > 1800} == {}
+
+
+def test_no_figure_has_letters_below_10_pixels_on_a_phone(tab, site, book):
+    small = []
+    for lesson in ["../index", *LESSONS]:
+        visit(tab, f"{site}/chapters/{lesson}.html")
+        tab.set_viewport_size({"width": 390, "height": 844})
+        for image in tab.locator("article figure img[src$='.svg']").all():
+            svg = (book / "chapters" / image.get_attribute("src")).read_text(encoding="utf8")
+            # Matplotlib draws text in hundredths of its size. The exponents of a power are smaller within it.
+            sizes = [100 * float(scale) for scale in re.findall(r"\) scale\(([\d.]+) -", svg)]
+            assert sizes
+            pixels = image.bounding_box()["width"] / float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+            small += [(lesson, size * pixels) for size in sizes if size * pixels < 10]
+    assert small == []
+
+
+def test_the_answer_to_a_prediction_opens_without_scripts_and_is_open_on_paper(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    reader = context.new_page()
+    reader.goto(f"{site}/{CHAPTER}.html")
+    answer = reader.locator("details.below-input").first
+    assert answer.inner_text().strip() == "Show the answer"
+    assert not answer.locator("pre").is_visible()
+    answer.locator("summary").focus()
+    reader.keyboard.press("Enter")
+    assert answer.locator("pre").is_visible()
+    reader.keyboard.press("Enter")
+    reader.emulate_media(media="print")
+    assert answer.locator("pre").is_visible()
+    context.close()
+
+
 CALLS = "chapters/which-loss-to-call"
 
 

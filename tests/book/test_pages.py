@@ -13,7 +13,7 @@ import yaml
 from bs4 import BeautifulSoup
 from sphinxcontrib.katex import katex_version
 
-from helpers import exhibits
+from helpers import exhibits, figures
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = [f"chapters/{path.stem}" for path in sorted((ROOT / "chapters").glob("*.ipynb"))]
@@ -88,6 +88,19 @@ def test_every_figure_has_a_description_and_a_caption(html):
     for figure in html.select("figure"):
         assert figure.select_one("img")["alt"].strip(), figure
         assert figure.select_one("figcaption").get_text().strip(), figure
+
+
+def test_in_every_figure_each_color_has_its_dash(book):
+    curve = re.compile(r'clip-path="[^"]*" style="fill: none;(?: stroke-dasharray: ([\d.,]+);[^"]*?)? stroke: (#\w+)')
+    pages = [read(book / f"{page}.html") for page in CHAPTERS]
+    pictures = {book / "chapters" / image["src"] for html in pages for image in html.select("figure img[src$='.svg']")}
+    found = {match for path in pictures for match in curve.findall(path.read_text(encoding="utf8"))}
+    kinds = {1: "-", 2: "--", 4: "-."}  # by the number of lengths in the pattern; the dots of ":" are shorter than its gaps
+    dashes = {color.upper(): set() for _, color in found}
+    for pattern, color in found:
+        lengths = [float(length) for length in pattern.split(",")] if pattern else [0]
+        dashes[color.upper()].add(":" if len(lengths) == 2 and lengths[0] < lengths[1] else kinds[len(lengths)])
+    assert {color: dashes[color] for color in figures.DASHES} == {color: {dash} for color, dash in figures.DASHES.items()}
 
 
 def test_a_page_loads_nothing_from_elsewhere(html):

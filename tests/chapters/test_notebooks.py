@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -104,6 +105,21 @@ def test_a_chapter_has_two_or_three_exercises_each_with_its_solution_and_one_tha
     assert 2 <= len(exercises) <= 3
     assert sorted(exercises) == sorted(SOLUTION.findall(text))
     assert any(EXERCISE.search(cell) and re.search(r"\bpredict\b", cell, re.IGNORECASE) for cell in cells)
+
+
+def test_the_answer_to_each_prediction_is_folded(lesson):
+    for cell, answer in pairwise(lesson.cells):
+        if cell.cell_type == "markdown" and not EXERCISE.search(cell.source):
+            *before, last = cell.source.split("\n\n")
+            asks = last.startswith("**Predict**")
+            assert not re.search(r"\bPredict\b", "\n\n".join([*before, last.removeprefix("**Predict**")])), cell.id
+            assert not asks or "hide-output" in answer.metadata.get("tags", []), answer.id
+
+
+def test_the_imports_are_folded(lesson):
+    imports = next(cell for cell in lesson.cells if cell.cell_type == "code")
+    assert imports.source.startswith(("import ", "from "))
+    assert "hide-input" in imports.metadata.tags
 
 
 def test_every_figure_has_a_caption_a_name_and_a_description(chapter):

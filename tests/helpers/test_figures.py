@@ -3,12 +3,13 @@
 import io
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.patches import Rectangle
 from traitlets.config import Config
 
-from helpers.figures import STYLE, forbidden, use_style
+from helpers.figures import STYLE, forbidden, strips, use_style
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +70,15 @@ def test_forbidden_hatches_its_region_behind_the_curves_and_says_why():
     assert (region.get_x(), region.get_x() + region.get_width()) == (-4, -1)
     assert (text.get_text(), text.get_position()[0]) == ("exp overflows", -2.5)
     assert max(region.get_zorder(), text.get_zorder()) < ax.lines[0].get_zorder()
+
+
+def test_strips_hold_0_and_inf_and_leave_other_losses_where_they_are():
+    _, ax = plt.subplots()
+    place = strips(ax, 1e-46, 1e4, step=10)
+    losses = np.array([0, np.inf, np.nan, 1e-45, 100], np.float32)
+    zero, infinite, *others = place(losses)
+    bottom, top = ax.get_ylim()
+    assert bottom < zero < 1e-46 < 1e4 < infinite < top
+    np.testing.assert_array_equal(others, losses[2:])
+    assert dict(zip(ax.get_yticks(), (tick.get_text() for tick in ax.get_yticklabels()), strict=True))[zero] == "0"
+    assert [tick.get_text() for tick in ax.get_yticklabels()][-1] == "inf"

@@ -27,7 +27,7 @@ ALLOWED = {
     "trial": NUMPY | {"ml_dtypes", "mpmath", "_checks", "precision", "records"},
     "mutants": NUMPY,
     "explorer": {"_checks"},
-    "figures": PLOT,
+    "figures": NUMPY | PLOT,
     "recipes.calls": set(),
 }
 MODULES = {".".join(path.relative_to(FOLDER).with_suffix("").parts): path for path in FOLDER.rglob("*.py")}
