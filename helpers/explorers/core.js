@@ -121,7 +121,7 @@ window.bookExplorers ||= (() => {
   };
 
   // ---- Drawing
-  const text = (x, y, words, more = "") => `<text x="${x}" y="${y}" ${more}>${words}</text>`;
+  const text = (x, y, words, kind = "") => `<text class="${kind}" x="${x}" y="${y}">${words}</text>`;
   const path = (kind, d) => `<path class="${kind}" d="${d}"/>`;
   const rect = (x, y, x2, y2, kind) =>
     `<rect class="${kind}" x="${x}" y="${y}" width="${max(x2 - x, 0)}" height="${max(y2 - y, 0)}"/>`;
@@ -198,7 +198,8 @@ window.bookExplorers ||= (() => {
       const root = this.attachShadow({ mode: "open" }), { inputs, head, rows, presets = {} } = this;
       const control = input => {
         const { name, label = name, options, stops, area } = input;
-        if (options) return `<label>${label} <select name="${name}">${options.map(o => `<option>${o}`).join("")}</select></label>`;
+        const choice = `<select name="${name}">${options?.map(option => `<option>${option}`).join("")}</select>`;
+        if (options) return `<label>${label} ${choice}</label>`;
         if (area) return `<label>${label} <textarea name="${name}" spellcheck="false"></textarea></label>`;
         const field = `<input type="text" inputmode="decimal" autocomplete="off" name="${name}"`, end = stops?.length - 1;
         return stops ? `<label>${label} <input type="range" data-of="${name}" min="0" max="${end}"></label>
@@ -278,7 +279,7 @@ window.bookExplorers ||= (() => {
       marker.addEventListener("keydown", event => {
         const { least, most, step, value, next } = this.axis;
         const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }[event.key];
-        const to = event.key === "Home" ? least : event.key === "End" ? most : by && (next ? next(value, by) : snap(value + by * step));
+        const to = { Home: least, End: most }[event.key] ?? (by && (next ? next(value, by) : snap(value + by * step)));
         if (to === undefined) return;
         event.preventDefault();
         go(max(min(least, value), min(max(most, value), to)));

@@ -28,13 +28,13 @@ customElements.get("divergence-explorer") || (({ text, path, rect, line, Explore
       const curve = Array.from({ length: 401 }, (_, i) => i / 400).map(v => [sx(v), this.parts(p, v)[2]]);
       return rect(LEFT, TOP, right, TOP + 14, "strip") + rect(LEFT, sy(floor), right, FOOT, "strip")
         + line("line", curve.map(([at, v]) => [at, v > LIMIT ? NaN : sy(v)]))
-        + path("thin", `M${LEFT} ${TOP}V${FOOT}H${right}`) + text(0, 13, "cross-entropy (nats)", 'class="bold"')
-        + text(LEFT - 6, TOP + 11, "inf", 'class="end"') + [0, 1, 2].map(v => text(LEFT - 6, sy(v) + 4, v, 'class="end"')).join("")
-        + [0, .25, .5, .75, 1].map(v => text(sx(v), FOOT + 24, v, 'class="middle"')).join("")
-        + text(sx(.5), FOOT + 42, "predicted probability q", 'class="middle"')
+        + path("thin", `M${LEFT} ${TOP}V${FOOT}H${right}`) + text(0, 13, "cross-entropy (nats)", "bold")
+        + text(LEFT - 6, TOP + 11, "inf", "end") + [0, 1, 2].map(v => text(LEFT - 6, sy(v) + 4, v, "end")).join("")
+        + [0, .25, .5, .75, 1].map(v => text(sx(v), FOOT + 24, v, "middle")).join("")
+        + text(sx(.5), FOOT + 42, "predicted probability q", "middle")
         + path("floor", `M${x} ${FOOT}V${sy(floor)}`) + path("gap", `M${x} ${sy(floor)}V${y}`)
         + text(LEFT + 6, FOOT - 6, "entropy H(p)")
-        + text(x + (q < .6 ? 10 : -10), (y + sy(floor)) / 2, "KL(p ‖ q)", q < .6 ? "" : 'class="end"');
+        + text(x + (q < .6 ? 10 : -10), (y + sy(floor)) / 2, "KL(p ‖ q)", q < .6 ? "" : "end");
     }
   });
 })(window.bookExplorers);

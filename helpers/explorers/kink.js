@@ -8,7 +8,7 @@ customElements.get("kink-explorer") || (({ TYPES, show, text, path, line, Explor
   const LEFT = 40, RIGHT = 16, NEAR = 3, FOOT1 = 112, TOP = 168, FOOT = 300;
   customElements.define("kink-explorer", class extends Explorer {
     static arithmetic = { slopeAtZero, rightSlope };
-    alt = "Three small graphs of max(x, 0), |x| and the loss, each with the slope at 0 that is taken, and below them the loss's slope over the label.";
+    alt = "Graphs of max(x, 0), |x| and the loss, each with its slope at 0, and below them the slope of the loss over the label.";
     inputs = [{ name: "smax", label: "slope of max at 0", stops: [0, .25, .5, .75, 1], least: 0, most: 1 },
       { name: "sabs", label: "slope of abs at 0", stops: [-1, -.5, 0, .5, 1], least: -1, most: 1 },
       { name: "label", stops: Array.from({ length: 21 }, (_, i) => i / 20), least: 0, most: 1 }];
@@ -27,19 +27,21 @@ customElements.get("kink-explorer") || (({ TYPES, show, text, path, line, Explor
       const wide = (width - 32) / 3, tilt = slopeAtZero(smax, sabs, label), right = rightSlope(label);
       const panel = (i, name, f, slopes) => {
         const left = i * (wide + 16), cx = left + wide / 2, sx = v => cx + v / NEAR * wide / 2, sy = v => FOOT1 - 10 - v / NEAR * 70;
-        const tangent = ([kind, slope]) => path(kind, `M${sx(-1.2).toFixed(1)} ${sy(f(0) - 1.2 * slope).toFixed(1)}L${sx(1.2).toFixed(1)} ${sy(f(0) + 1.2 * slope).toFixed(1)}`);
-        return text(left, 13, name, 'class="bold"') + path("thin", `M${left} ${FOOT1}H${left + wide}M${cx} ${FOOT1}v4`) + text(cx, FOOT1 + 18, "0", 'class="middle"')
-          + line("library", Array.from({ length: 61 }, (_, k) => (k - 30) / 10 * NEAR / 3).map(v => [sx(v), sy(f(v))])) + slopes.map(tangent).join("");
+        const tangent = ([kind, slope]) => line(kind, [-1.2, 1.2].map(v => [sx(v), sy(f(0) + v * slope)]));
+        const curve = Array.from({ length: 61 }, (_, k) => (k / 30 - 1) * NEAR).map(v => [sx(v), sy(f(v))]);
+        return text(left, 13, name, "bold") + path("thin", `M${left} ${FOOT1}H${left + wide}M${cx} ${FOOT1}v4`)
+          + text(cx, FOOT1 + 18, "0", "middle") + line("library", curve) + slopes.map(tangent).join("");
       };
       const sx = v => LEFT + v * (width - LEFT - RIGHT), sy = v => (TOP + FOOT) / 2 - v / 1.6 * (FOOT - TOP) / 2;
       const over = slope => [0, 1].map(z => [sx(z), sy(slope(z))]);
       this.axis = { name: "label", from: LEFT, to: width - RIGHT, least: 0, most: 1, value: label, step: .01, top: TOP, foot: FOOT };
       return panel(0, "max(x, 0)", v => max(v, 0), [["naive", smax]]) + panel(1, "|x|", abs, [["naive", sabs]])
         + panel(2, "the loss", v => max(v, 0) - v * label + log1p(exp(-abs(v))), [["naive", tilt], ["stable", right]])
-        + text(0, TOP - 16, "slope of the loss at 0, over the label", 'class="bold"') + path("thin", `M${LEFT} ${TOP}V${FOOT}H${width - RIGHT}`)
-        + path("rule", `M${LEFT} ${sy(0)}H${width - RIGHT}`) + [-1, 0, 1].map(v => text(LEFT - 6, sy(v) + 4, v, 'class="end"')).join("")
+        + text(0, TOP - 16, "slope of the loss at 0, over the label", "bold")
+        + path("thin", `M${LEFT} ${TOP}V${FOOT}H${width - RIGHT}`)
+        + path("rule", `M${LEFT} ${sy(0)}H${width - RIGHT}`) + [-1, 0, 1].map(v => text(LEFT - 6, sy(v) + 4, v, "end")).join("")
         + line("naive", over(z => slopeAtZero(smax, sabs, z))) + line("stable", over(rightSlope))
-        + [0, .5, 1].map(v => text(sx(v), FOOT + 22, v, 'class="middle"')).join("") + text(sx(.5), FOOT + 38, "label z", 'class="middle"');
+        + [0, .5, 1].map(v => text(sx(v), FOOT + 22, v, "middle")).join("") + text(sx(.5), FOOT + 38, "label z", "middle");
     }
   });
 })(window.bookExplorers);

@@ -75,7 +75,10 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
     draw({ logit, label, dtype }, width) {
       const [x, z, type] = this.rounded({ logit, label, dtype }), { round: r } = type;
       const range = this.range(x, dtype), key = [z, dtype, range, width].join(), scales = this.scales(range, dtype, width);
-      if (key !== this.key) [this.key, this.curves] = [key, this.axes(scales, range, dtype, width) + this.forms(scales, range, z, type)];
+      if (key !== this.key) {
+        this.key = key;
+        this.curves = this.axes(scales, range, dtype, width) + this.forms(scales, range, z, type);
+      }
       this.axis = { name: "logit", from: LEFT, to: width - RIGHT, least: -range, most: range, value: logit,
         step: range === 120 ? .5 : range / 200, top: TOP, foot: FOOT2 };
       const at = scales.sx(max(-range, min(range, x)));
@@ -87,19 +90,20 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
     }
 
     axes({ sx, sy, se, lowest, worst }, range, dtype, width) {
-      const right = width - RIGHT, { t, emin, largest } = TYPES[dtype], edge = sx(-log(largest)), gap = -lowest > 100 ? 100 : -lowest > 20 ? 20 : 4;
-      let drawn = text(0, 13, "loss (nats)", 'class="bold"') + text(0, TOP2 - 11, "error (eps)", 'class="bold"')
-        + rect(LEFT, TOP, right, TOP + 14, "strip") + rect(LEFT, ZERO, right, ZERO + 14, "strip") + rect(LEFT, TOP2, right, TOP2 + 14, "strip")
-        + [TOP, TOP2].map(y => text(LEFT - 6, y + 11, "inf", 'class="end"')).join("") + text(LEFT - 6, ZERO + 11, "0", 'class="end"')
+      const right = width - RIGHT, { t, largest } = TYPES[dtype], edge = sx(-log(largest));
+      const gap = -lowest > 100 ? 100 : -lowest > 20 ? 20 : 4, gap2 = worst > 12 ? 5 : worst > 7 ? 3 : 1;
+      let drawn = text(0, 13, "loss (nats)", "bold") + text(0, TOP2 - 11, "error (eps)", "bold")
+        + [[TOP, "inf"], [ZERO, 0], [TOP2, "inf"]].map(([y, name]) => rect(LEFT, y, right, y + 14, "strip")
+          + text(LEFT - 6, y + 11, name, "end")).join("")
         + (edge > LEFT ? rect(LEFT, TOP + 16, edge, ZERO - 2, "hatch") + rect(LEFT, TOP2 + 16, edge, FOOT2, "hatch") : "");
       const written = e => e === 0 ? 1 : e === 1 ? 10 : `1e${e < 0 ? "-" : "+"}${`${abs(e)}`.padStart(2, 0)}`;
-      for (let e = 0; e > lowest; e -= gap) drawn += text(LEFT - 6, sy(10 ** e) + 4, written(e), 'class="end"');
-      for (let e = 0; e < worst - 1.5; e += worst > 12 ? 5 : worst > 7 ? 3 : 1) drawn += text(LEFT - 6, se(10 ** e) + 4, written(e), 'class="end"');
+      for (let e = 0; e > lowest; e -= gap) drawn += text(LEFT - 6, sy(10 ** e) + 4, written(e), "end");
+      for (let e = 0; e < worst - 1.5; e += gap2) drawn += text(LEFT - 6, se(10 ** e) + 4, written(e), "end");
       for (const v of [.5, 2 ** t]) drawn += path("rule", `M${LEFT} ${se(v).toFixed(1)}H${right}`);
       drawn += path("thin", `M${LEFT} ${TOP}V${ZERO + 14}H${right}M${LEFT} ${TOP2}V${FOOT2}H${right}`);
       for (const part of width < 420 ? [-1, 0, 1] : [-1, -.5, 0, .5, 1])
-        drawn += text(sx(part * range), FOOT2 + 24, part * range, 'class="middle"');
-      return drawn + text(sx(0), FOOT2 + 42, `logit x (${dtype})`, 'class="middle"');
+        drawn += text(sx(part * range), FOOT2 + 24, part * range, "middle");
+      return drawn + text(sx(0), FOOT2 + 42, `logit x (${dtype})`, "middle");
     }
 
     forms({ sx, sy, se, lowest }, range, z, type) {
@@ -113,7 +117,7 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
           + path(kind + " dots", computed.map((v, i) => losses[i] < least && abs(v) < least || isNaN(v) ? ""
             : `M${sx(grid[i]).toFixed(1)} ${se(errorInEps(v, truths[i], type)).toFixed(1)}h0`).join(""));
       }
-      const words = (v, y, said) => text(sx(range) - 4, se(v) + y, said, 'class="end"');
+      const words = (v, y, said) => text(sx(range) - 4, se(v) + y, said, "end");
       return drawn + words(.5, -5, "half an eps") + words(1 / type.eps, -5, "no digit left")
         + text(LEFT + 4, (TOP + ZERO) / 2 + 12, log(type.largest) < range * .9 ? "exp(−x) overflows" : "");
     }

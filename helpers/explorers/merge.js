@@ -30,10 +30,12 @@ customElements.get("merge-explorer") || (({ TYPES, big, minus, plus, expMinus, l
     inputs = [{ name: "row", label: "row of logits", area: true, read: readRow },
       { name: "cut", label: "classes in the first block", whole: true, least: 1, limits: ({ row }) => ({ most: row.length - 1 }) },
       { name: "dtype", label: "type", options: Object.keys(TYPES) }];
-    presets = { "20, 0, 0": { row: "20, 0, 0", cut: 1 }, "17, and 15 of 1": { row: "17" + ", 1".repeat(15), cut: 8 }, "equal maxima": { row: "3, 1, 3, 0", cut: 2 } };
+    presets = { "20, 0, 0": { row: "20, 0, 0", cut: 1 }, "17, and 15 of 1": { row: "17" + ", 1".repeat(15), cut: 8 },
+      "equal maxima": { row: "3, 1, 3, 0", cut: 2 } };
     head = ["pair", "m", "s = 1 + r", "r"];
     rows = [["block 1"], ["block 2"], ["merged"], ["log s, the loss of the largest", "library", 3], ["log1p(r)", "stable", 3], ["exact", "exact", 3]];
-    style_ = ".bar { fill: #666; fill-opacity: .6; stroke: none } textarea { height: 2.6em } thead th { width: 28% } thead th + th { width: 14% } thead th + th + th { width: 29% }";
+    style_ = ".bar { fill: #666; fill-opacity: .6; stroke: none } textarea { height: 2.6em }"
+      + " thead th { width: 28% } thead th + th { width: 14% } thead th + th + th { width: 29% }";
     height = 178;
 
     find({ row, cut, dtype }) {
@@ -43,19 +45,22 @@ customElements.get("merge-explorer") || (({ TYPES, big, minus, plus, expMinus, l
 
     numbers(values) {
       const type = TYPES[values.dtype], { one, two, merged, truth } = this.find(values);
-      const found = losses(merged, type.round).map(v => `${show(v, type)}, error ${showError(v, truth, type)}`);
-      return [...[one, two, merged].flatMap(({ m, s, r }) => [m, s, r].map(v => show(v, type))), ...found.map(s => /underflow/.test(s) ? s : s + " eps"), showExact(truth)];
+      const found = losses(merged, type.round).map(v => `${show(v, type)}, error ${showError(v, truth, type)} eps`.replace("w eps", "w"));
+      const pairs = [one, two, merged].flatMap(({ m, s, r }) => [m, s, r].map(v => show(v, type)));
+      return [...pairs, ...found, showExact(truth)];
     }
 
     draw(values, width) {
       const { x } = this.find(values), low = min(0, ...x), high = max(...x, low + 1), n = x.length, right = width - RIGHT;
-      const sx = v => LEFT + v / n * (right - LEFT), sy = v => FOOT - 4 - (v - low) / (high - low) * (FOOT - TOP - 20), cut = sx(values.cut), gap = min(4, (right - LEFT) / n / 4);
+      const sx = v => LEFT + v / n * (right - LEFT), sy = v => FOOT - 4 - (v - low) / (high - low) * (FOOT - TOP - 20);
+      const cut = sx(values.cut), gap = min(4, (right - LEFT) / n / 4), middle = (a, b) => (a + b) / 2;
+      const bar = (v, j) => rect(sx(j) + gap, sy(v), sx(j + 1) - gap, FOOT, "bar")
+        + text(middle(sx(j), sx(j + 1)), sy(v) - 5, n > 12 ? "" : show(v, TYPES[values.dtype]), "middle");
+      const name = (from, to, number) => text(middle(from, to), FOOT + 22, to - from > 60 ? `block ${number}` : number, "middle");
       this.axis = { name: "cut", from: sx(1), to: sx(n - 1) + (n < 3), least: 1, most: n - 1, value: values.cut, step: 1,
         top: 20, foot: FOOT + 8 };
-      const middle = (a, b) => (a + b) / 2;
-      return text(0, 13, "logits, cut into two blocks", 'class="bold"') + path("thin", `M${LEFT} ${FOOT}H${right}`)
-        + x.map((v, j) => rect(sx(j) + gap, sy(v), sx(j + 1) - gap, FOOT, "bar") + (n <= 12 ? text(middle(sx(j), sx(j + 1)), sy(v) - 5, show(v, TYPES[values.dtype]), 'class="middle"') : "")).join("")
-        + text(middle(LEFT, cut), FOOT + 22, cut - LEFT > 60 ? "block 1" : "1", 'class="middle"') + text(middle(cut, right), FOOT + 22, right - cut > 60 ? "block 2" : "2", 'class="middle"');
+      return text(0, 13, "logits, cut into two blocks", "bold") + path("thin", `M${LEFT} ${FOOT}H${right}`)
+        + x.map(bar).join("") + name(LEFT, cut, 1) + name(cut, right, 2);
     }
   });
 })(window.bookExplorers);

@@ -10,7 +10,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
     rest = rest.replace(/\b\w+\s*=\s*(<[^>]*>|'[^']*'|"[^"]*"|\([^)]*\)|[a-z_][\w.]*(?![\w.(]))/g, " ") // dtype=float32
       .replace(/\b(tf\.|torch\.|np\.|jnp\.)?(tensor|array|float(16|32|64))\b:?|\bnumpy\s*=/g, " ");
     if (/\]\s*,?\s*\[/.test(rest)) throw `${label}: paste a single row`;
-    const row = [], left = rest.replace(new RegExp(`(?<![\\w.])(?:(\\d+)\\s*[*x]\\s*)?(${NUMBER})(?![\\w.])`, "g"), (_, times, number) => {
+    const one = new RegExp(`(?<![\\w.])(?:(\\d+)\\s*[*x]\\s*)?(${NUMBER})(?![\\w.])`, "g"), row = [];
+    const left = rest.replace(one, (_, times, number) => {
       if (row.length + (+times || 1) > MOST) throw `${label}: at most ${MOST} logits`;
       const v = /inf/.test(number) ? (number[0] === "-" ? -Infinity : Infinity) : +number;
       for (let n = times === undefined ? 1 : +times; n--;) row.push(v);
@@ -28,7 +29,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
   const compute = (row, y, { round: r }) => {
     const m = top(row), a = row.indexOf(m);
     const shifted = row.map(v => r(v - m)), terms = shifted.map(v => r(exp(v))), without = i => terms.filter((_, j) => j !== i);
-    const in16 = pairwise(inLanes(terms, 16, r), r), once = r(terms.reduce((sum, v) => sum + v)), others = pairwise(without(y), r);
+    const in16 = pairwise(inLanes(terms, 16, r), r), once = r(terms.reduce((sum, v) => sum + v));
+    const others = pairwise(without(y), r);
     return {
       in16: r(r(log(in16)) - shifted[y]), eigen: r(r(log(asEigen(terms, r))) - shifted[y]), optax: r(r(m + r(log(once))) - row[y]),
       softmax: -r(log(r(terms[y] / once))), stable: r(r(m - row[y]) + r(Math.log1p(pairwise(without(a), r)))),
@@ -43,7 +45,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
     let others = [0n, 0];
     for (const [v, n] of counts) others = plus(others, times([BigInt(n), 0], e(v)));
     const total = plus(own, others), rest = minus(total, [1n, 0]); // 1 is the term of the largest
-    return { loss: plus(minus(big(m), big(row[y])), log1p(row[y] === m ? others : rest)), slope: over([-others[0], others[1]], total) };
+    const loss = plus(minus(big(m), big(row[y])), log1p(row[y] === m ? others : rest));
+    return { loss, slope: over([-others[0], others[1]], total) };
   };
 
   const GUIDE = "why-is-my-loss-nan.html";
@@ -57,9 +60,11 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
     const loss = max(toNumber(truth.loss), type.tiny), off = abs(found.in16 - loss), sum = row.reduce((a, b) => a + b), { eps } = type;
     if (found.softmax === Infinity) say("The softmax rounds to 0: a loss of probabilities is infinite, or sits at its clip.", "guide-log-p");
     if (m > log(type.largest)) say("exp of the largest logit overflows where nothing is subtracted first.", "guide-exp");
-    if (off > 100 * eps * loss) say(`A sum that contains a 1 absorbs small terms: ${found.in16 ? "digits are lost" : "the loss is exactly 0"}.`, "guide-small");
+    const costs = found.in16 ? "digits are lost" : "the loss is exactly 0";
+    if (off > 100 * eps * loss) say(`A sum that contains a 1 absorbs small terms: ${costs}.`, "guide-small");
     if (abs(found.optax - loss) > 100 * eps * loss) say("Adding the largest logit and subtracting the label’s loses digits.", "guide-offset");
-    if (foot(row) >= 0 && m <= 1 && abs(sum - 1) < 1e-3 && row.length > 1) say("The row looks like probabilities: pass logits, or set from_logits=False.", "guide-floor");
+    if (foot(row) >= 0 && m <= 1 && abs(sum - 1) < 1e-3 && row.length > 1)
+      say("The row looks like probabilities: pass logits, or set from_logits=False.", "guide-floor");
     if (m === foot(row) && row.length > 1) say("All logits are equal: the loss is log C, whatever the label.", "guide-uniform");
     return said;
   };
@@ -72,13 +77,16 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
       { name: "label", label: "label, from 0", whole: true, least: 0, limits: ({ row }) => ({ most: row.length - 1 }) },
       { name: "dtype", label: "type", options: Object.keys(TYPES) }];
     presets = { "one token of 50,257": { row: "17, 50256 × 0", label: 0 }, "20, 0, 0": { row: "20, 0, 0", label: 0 },
-      "common offset": { row: "tensor([1003., 1000., 999.])", label: 0 }, "softmax already applied": { row: "[0.7, 0.2, 0.1]", label: 0 } };
+      "common offset": { row: "tensor([1003., 1000., 999.])", label: 0 },
+      "softmax already applied": { row: "[0.7, 0.2, 0.1]", label: 0 } };
     head = ["form and who computes it", "loss", "error in eps"];
     rows = [["log Σ − (x<sub>y</sub> − m), 16 running sums: PyTorch, TensorFlow compiled", "library"],
       ["the same, 32 running sums in pieces: TensorFlow eager, float32", "library"],
-      ["(m + log Σ) − x<sub>y</sub>, Σ rounded once: optax, by class index", "library"], ["−log of the softmax, Σ rounded once: losses of probabilities", "naive"],
+      ["(m + log Σ) − x<sub>y</sub>, Σ rounded once: optax, by class index", "library"],
+      ["−log of the softmax, Σ rounded once: losses of probabilities", "naive"],
       ["(m − x<sub>y</sub>) + log1p of the others: this book", "stable"], ["exact loss", "exact", 2],
-      ["slope at the label, p − 1, 16 running sums", "library", 2], ["slope, minus the others: this book", "stable", 2], ["exact slope", "exact", 2]];
+      ["slope at the label, p − 1, 16 running sums", "library", 2], ["slope, minus the others: this book", "stable", 2],
+      ["exact slope", "exact", 2]];
     style_ = "thead th { width: 44% } thead th + th { width: 34% } thead th + th + th { width: 22% } th { font-size: 14px }"
       + " ul { margin: .3em 0; padding-left: 1.2em; font-size: 14px } .label { fill: #0072b2; stroke: none; filter: var(--book-figure, none) }";
     height = 118;
@@ -93,7 +101,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
     }
 
     inUse(values) {
-      const { x, type } = this.find(values), { row, label, dtype } = values, changed = row.filter((v, j) => !Object.is(v, x[j]) && v === v).length;
+      const { x, type } = this.find(values), { row, label, dtype } = values;
+      const changed = row.filter((v, j) => v !== x[j] && !isNaN(v)).length;
       return `${row.length.toLocaleString("en")} classes; the label’s logit is ${show(x[label], type)}. `
         + (changed ? `${changed} logits were rounded to ${dtype}.` : `All are ${dtype} numbers.`)
         + (type.t < 20 ? ` Every operation is rounded to ${dtype}, which libraries do in part.` : "");
@@ -102,8 +111,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
     numbers(values) {
       const { found, truth, type, x } = this.find(values), unusual = x.some(v => v === Infinity || isNaN(v)) ? "nan" : "inf";
       const pair = v => [show(v, type), truth ? showError(v, truth.loss, type) : "–"];
-      return [...pair(found.in16), ...values.dtype === "float32" ? pair(found.eigen) : ["–", "–"], ...pair(found.optax), ...pair(found.softmax),
-        ...pair(found.stable), truth ? showExact(truth.loss) : unusual, show(found.slope, type), show(found.others, type),
+      return [...pair(found.in16), ...values.dtype === "float32" ? pair(found.eigen) : ["–", "–"],
+        ...pair(found.optax), ...pair(found.softmax), ...pair(found.stable), truth ? showExact(truth.loss) : unusual, show(found.slope, type), show(found.others, type),
         truth ? showExact(truth.slope) : unusual === "inf" ? "-1.0" : unusual];
     }
 
@@ -120,12 +129,13 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
       for (const v of finite) counts.set(v, (counts.get(v) || 0) + 1);
       const shown = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 400), left = max(sx(edge), LEFT);
       return (sx(edge) > LEFT ? rect(LEFT, 34, left, AXIS, "hatch") + text(LEFT + 2, 26, "a 1 absorbs each of these terms") : "")
-        + path("thin", `M${LEFT} ${AXIS}H${width - RIGHT}`) + shown.map(([v]) => path("library", `M${sx(v).toFixed(1)} ${AXIS - 16}V${AXIS}`)).join("")
+        + path("thin", `M${LEFT} ${AXIS}H${width - RIGHT}`)
+        + shown.map(([v]) => path("library", `M${sx(v).toFixed(1)} ${AXIS - 16}V${AXIS}`)).join("")
         + (isFinite(own) ? `<circle class="label" cx="${sx(own).toFixed(1)}" cy="${AXIS - 24}" r="6"/>`
-          + text(sx(own) < width - 100 ? sx(own) + 10 : sx(own) - 10, AXIS - 20, "label", sx(own) < width - 100 ? "" : 'class="end"') : "")
+          + text(sx(own) - 10, AXIS - 20, "label", "end") : "")
         + (shown.length < 5 ? shown : shown.filter(([v]) => v === m || v === low)).map(([v, n]) =>
-          text(max(sx(v), LEFT + 20), AXIS + 18, n > 1 ? `${n} × ${show(v, type)}` : show(v, type), sx(v) < 60 ? "" : 'class="middle"')).join("")
-        + text(width / 2, AXIS + 36, "logits x, the largest at the right", 'class="middle"');
+          text(max(sx(v), LEFT + 20), AXIS + 18, n > 1 ? `${n} × ${show(v, type)}` : show(v, type), sx(v) < 60 ? "" : "middle")).join("")
+        + text(width / 2, AXIS + 36, "logits x, the largest at the right", "middle");
     }
   });
 })(window.bookExplorers);
