@@ -161,8 +161,8 @@ window.bookExplorers ||= (() => {
     table { width: 100%; table-layout: fixed; border-collapse: collapse }
     th, td { padding: .1em .6em .1em 0; font-weight: normal; text-align: left; vertical-align: top; overflow-wrap: anywhere }
     thead th { border-bottom: 1px solid; font-size: 14px }
-    td { font: 13px/1.7 monospace }
-    th svg { width: 24px; height: 12px; margin: 0 .4em 0 0 }
+    td { font: 13px/1.7 monospace } td:last-child { padding-right: 0 }
+    th svg { width: 24px; height: 12px; margin: 0 .3em 0 0 }
     .naive { stroke: #d55e00; stroke-width: 6 } .library { stroke: #666 } .stable { stroke: #0072b2; stroke-dasharray: 7 5 }
     .naive, .library, .stable, .gap, .filled { filter: var(--book-figure, none) }
     .exact, .thin { stroke-width: 1 } .strip { fill: currentColor; fill-opacity: .07; stroke: none }
@@ -171,6 +171,7 @@ window.bookExplorers ||= (() => {
     .marker { outline: none } .marker path { stroke-width: 1.5 } .marker circle { fill: var(--paper); stroke-width: 2 }
     .marker:focus-visible circle { stroke-width: 5 }
     footer { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: center; font-size: 14px; margin-top: .4em }
+    @media (max-width: 500px) { td { font-size: 12px } thead th { font-size: 13px } }
     @media print { form, footer, .marker circle { display: none } }`;
   const HATCH = `<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
     <path d="M0 0V7" style="stroke-width:1.5;stroke-opacity:.45"/></pattern>`;

@@ -9,7 +9,7 @@ customElements.get("divergence-explorer") || (({ text, path, rect, line, Explore
     inputs = ["p", "q"].map(name => ({ name, stops: STOPS, least: 0, most: 1 }));
     head = ["part", "nats"];
     rows = [["entropy H(p)", "floor"], ["divergence KL(p ‖ q)", "gap"], ["cross-entropy H(p, q)", "line"]];
-    style_ = ".floor { stroke-opacity: .4; stroke-width: 12 } .gap { stroke: #009e73; stroke-width: 12 }";
+    style_ = "thead th { width: 64% } thead th + th { width: 36% } .floor { stroke-opacity: .4; stroke-width: 12 } .gap { stroke: #009e73; stroke-width: 12 }";
     height = 258;
 
     parts(p, q) {
@@ -24,6 +24,7 @@ customElements.get("divergence-explorer") || (({ text, path, rect, line, Explore
     draw({ p, q }, width) {
       const sx = v => LEFT + v * (width - LEFT - RIGHT), sy = v => FOOT - min(v, LIMIT) / LIMIT * (FOOT - TOP - 24);
       const [floor, , cross] = this.parts(p, q), x = sx(q), y = cross === Infinity ? TOP + 7 : sy(cross), right = width - RIGHT;
+      const after = q < .2 || q > p && q < .8; // below the curve, where there is room
       this.axis = { name: "q", from: LEFT, to: right, least: 0, most: 1, value: q, step: .01, top: TOP, foot: FOOT };
       const curve = Array.from({ length: 401 }, (_, i) => i / 400).map(v => [sx(v), this.parts(p, v)[2]]);
       return rect(LEFT, TOP, right, TOP + 14, "strip") + rect(LEFT, sy(floor), right, FOOT, "strip")
@@ -34,7 +35,7 @@ customElements.get("divergence-explorer") || (({ text, path, rect, line, Explore
         + text(sx(.5), FOOT + 42, "predicted probability q", "middle")
         + path("floor", `M${x} ${FOOT}V${sy(floor)}`) + path("gap", `M${x} ${sy(floor)}V${y}`)
         + text(LEFT + 6, FOOT - 6, "entropy H(p)")
-        + text(x + (q < .6 ? 10 : -10), (y + sy(floor)) / 2, "KL(p ‖ q)", q < .6 ? "" : "end");
+        + text(after ? x + 10 : x - 10, (y + sy(floor)) / 2 + 4, "KL(p ‖ q)", after ? "" : "end");
     }
   });
 })(window.bookExplorers);

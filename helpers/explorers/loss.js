@@ -32,7 +32,7 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
       { name: "dtype", label: "type", options: Object.keys(TYPES) }];
     head = ["form", "loss", "error in eps"];
     rows = [["naive", "naive"], ["max/abs", "library"], ["book’s", "stable"], ["exact", "exact", 2], ["slope", "", 2]];
-    style_ = "thead th { width: 28% } thead th + th { width: 42% } thead th + th + th { width: 30% }"
+    style_ = "thead th { width: 28% } thead th + th { width: 46% } thead th + th + th { width: 26% }"
       + ".dots { stroke-width: 3; stroke-linecap: round; stroke-dasharray: none } .naive.dots { stroke-width: 5 }";
     height = 408;
 
@@ -119,7 +119,7 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
       }
       const words = (v, y, said) => text(sx(range) - 4, se(v) + y, said, "end");
       return drawn + words(.5, -5, "half an eps") + words(1 / type.eps, -5, "no digit left")
-        + text(LEFT + 4, (TOP + ZERO) / 2 + 12, log(type.largest) < range * .9 ? "exp(−x) overflows" : "");
+        + text(LEFT + 4, TOP + 54, log(type.largest) < range * .9 ? "exp(−x) overflows" : "");
     }
   });
 })(window.bookExplorers);

@@ -33,7 +33,8 @@ customElements.get("merge-explorer") || (({ TYPES, big, minus, plus, expMinus, l
     presets = { "20, 0, 0": { row: "20, 0, 0", cut: 1 }, "17, and 15 of 1": { row: "17" + ", 1".repeat(15), cut: 8 },
       "equal maxima": { row: "3, 1, 3, 0", cut: 2 } };
     head = ["pair", "m", "s = 1 + r", "r"];
-    rows = [["block 1"], ["block 2"], ["merged"], ["log s, the loss of the largest", "library", 3], ["log1p(r)", "stable", 3], ["exact", "exact", 3]];
+    rows = [["block 1"], ["block 2"], ["merged"],
+      ["log s, the loss of the largest", "library", 3], ["log1p(r)", "stable", 3], ["exact", "exact", 3]];
     style_ = ".bar { fill: #666; fill-opacity: .6; stroke: none } textarea { height: 2.6em }"
       + " thead th { width: 28% } thead th + th { width: 14% } thead th + th + th { width: 29% }";
     height = 178;
@@ -45,7 +46,8 @@ customElements.get("merge-explorer") || (({ TYPES, big, minus, plus, expMinus, l
 
     numbers(values) {
       const type = TYPES[values.dtype], { one, two, merged, truth } = this.find(values);
-      const found = losses(merged, type.round).map(v => `${show(v, type)}, error ${showError(v, truth, type)} eps`.replace("w eps", "w"));
+      const said = v => `${show(v, type)}, error ${showError(v, truth, type)} eps`.replace("w eps", "w"); // underflow has no unit
+      const found = losses(merged, type.round).map(said);
       const pairs = [one, two, merged].flatMap(({ m, s, r }) => [m, s, r].map(v => show(v, type)));
       return [...pairs, ...found, showExact(truth)];
     }

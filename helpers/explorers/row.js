@@ -55,14 +55,16 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
     const say = (words, place) => said.push(`<li>${words} <a href="${GUIDE}#${place}">Read on.</a>`);
     if (row.some(v => isNaN(v) || v === Infinity)) say("A logit is nan or inf, and so are the loss and the gradient.", "guide-data");
     if (row[y] === -Infinity) say("The label’s own class is masked: its loss is infinite.", "guide-masked");
-    else if (row.includes(-Infinity)) say("A masked class costs nothing by its index, and nan with one-hot labels in some libraries.", "guide-masked");
+    else if (row.includes(-Infinity))
+      say("A masked class costs nothing by its index, and nan with one-hot labels in some libraries.", "guide-masked");
     if (!finite) return said;
-    const loss = max(toNumber(truth.loss), type.tiny), off = abs(found.in16 - loss), sum = row.reduce((a, b) => a + b), { eps } = type;
+    const loss = max(toNumber(truth.loss), type.tiny), lost = v => abs(v - loss) > 100 * type.eps * loss;
+    const sum = row.reduce((a, b) => a + b);
     if (found.softmax === Infinity) say("The softmax rounds to 0: a loss of probabilities is infinite, or sits at its clip.", "guide-log-p");
     if (m > log(type.largest)) say("exp of the largest logit overflows where nothing is subtracted first.", "guide-exp");
     const costs = found.in16 ? "digits are lost" : "the loss is exactly 0";
-    if (off > 100 * eps * loss) say(`A sum that contains a 1 absorbs small terms: ${costs}.`, "guide-small");
-    if (abs(found.optax - loss) > 100 * eps * loss) say("Adding the largest logit and subtracting the label’s loses digits.", "guide-offset");
+    if (lost(found.in16)) say(`A sum that contains a 1 absorbs small terms: ${costs}.`, "guide-small");
+    if (lost(found.optax)) say("Adding the largest logit and subtracting the label’s loses digits.", "guide-offset");
     if (foot(row) >= 0 && m <= 1 && abs(sum - 1) < 1e-3 && row.length > 1)
       say("The row looks like probabilities: pass logits, or set from_logits=False.", "guide-floor");
     if (m === foot(row) && row.length > 1) say("All logits are equal: the loss is log C, whatever the label.", "guide-uniform");
@@ -88,7 +90,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
       ["slope at the label, p − 1, 16 running sums", "library", 2], ["slope, minus the others: this book", "stable", 2],
       ["exact slope", "exact", 2]];
     style_ = "thead th { width: 44% } thead th + th { width: 34% } thead th + th + th { width: 22% } th { font-size: 14px }"
-      + " ul { margin: .3em 0; padding-left: 1.2em; font-size: 14px } .label { fill: #0072b2; stroke: none; filter: var(--book-figure, none) }";
+      + " ul { margin: .3em 0; padding-left: 1.2em; font-size: 14px }"
+      + " .label { fill: #0072b2; stroke: none; filter: var(--book-figure, none) }";
     height = 118;
 
     find({ row, label, dtype }) {
@@ -112,7 +115,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
       const { found, truth, type, x } = this.find(values), unusual = x.some(v => v === Infinity || isNaN(v)) ? "nan" : "inf";
       const pair = v => [show(v, type), truth ? showError(v, truth.loss, type) : "–"];
       return [...pair(found.in16), ...values.dtype === "float32" ? pair(found.eigen) : ["–", "–"],
-        ...pair(found.optax), ...pair(found.softmax), ...pair(found.stable), truth ? showExact(truth.loss) : unusual, show(found.slope, type), show(found.others, type),
+        ...pair(found.optax), ...pair(found.softmax), ...pair(found.stable), truth ? showExact(truth.loss) : unusual,
+        show(found.slope, type), show(found.others, type),
         truth ? showExact(truth.slope) : unusual === "inf" ? "-1.0" : unusual];
     }
 
@@ -125,7 +129,8 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
       const { x, type } = this.find(values), finite = x.filter(isFinite), own = x[values.label];
       if (!finite.length) return "";
       const m = top(finite), low = foot(finite), span = max(m - low, 1) * 1.1;
-      const sx = v => width - RIGHT - 40 - (m - v) / span * (width - LEFT - RIGHT - 60), edge = m - (type.t + 1) * log(2), counts = new Map();
+      const sx = v => width - RIGHT - 40 - (m - v) / span * (width - LEFT - RIGHT - 60), edge = m - (type.t + 1) * log(2);
+      const counts = new Map();
       for (const v of finite) counts.set(v, (counts.get(v) || 0) + 1);
       const shown = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 400), left = max(sx(edge), LEFT);
       return (sx(edge) > LEFT ? rect(LEFT, 34, left, AXIS, "hatch") + text(LEFT + 2, 26, "a 1 absorbs each of these terms") : "")
@@ -133,7 +138,7 @@ customElements.get("row-explorer") || (({ TYPES, big, plus, minus, times, over, 
         + shown.map(([v]) => path("library", `M${sx(v).toFixed(1)} ${AXIS - 16}V${AXIS}`)).join("")
         + (isFinite(own) ? `<circle class="label" cx="${sx(own).toFixed(1)}" cy="${AXIS - 24}" r="6"/>`
           + text(sx(own) - 10, AXIS - 20, "label", "end") : "")
-        + (shown.length < 5 ? shown : shown.filter(([v]) => v === m || v === low)).map(([v, n]) =>
+        + shown.filter(([v]) => shown.length < 5 || v === m || v === low).map(([v, n]) =>
           text(max(sx(v), LEFT + 20), AXIS + 18, n > 1 ? `${n} × ${show(v, type)}` : show(v, type), sx(v) < 60 ? "" : "middle")).join("")
         + text(width / 2, AXIS + 36, "logits x, the largest at the right", "middle");
     }

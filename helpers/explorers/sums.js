@@ -55,11 +55,12 @@ customElements.get("sums-explorer") || (({ TYPES, big, times, toNumber, expMinus
       this.axis = { name: "place", from: LEFT, to: right, least: 0, most: classes - 1, value: place,
         step: max(1, floor(classes / 64)), next: (v, by) => v + by, top: 26, foot: 52 };
       const gap = lanes > 60 ? 0 : 2, x = sx(found.own) + gap / 2, lost = kept[found.own] < .995;
+      const end = max(sx(found.own + 1) - gap / 2, x + 4), gone = kind => rect(x, sy(1), end, sy(kept[found.own]), kind);
       return text(0, 13, "the row, in the order of addition", "bold") + rect(LEFT, 30, right, 44, "strip")
         + text(0, TOP - 12, "small terms kept, by each running sum", "bold")
         + [0, .5, 1].map(v => text(LEFT - 6, sy(v) + 4, `${100 * v}%`, "end")).join("")
         + kept.map((v, l) => rect(sx(l) + gap / 2, sy(v), sx(l + 1) - gap / 2, FOOT, "library")).join("")
-        + (lost ? ["hatch", "lost"].map(kind => rect(x, sy(1), max(sx(found.own + 1) - gap / 2, x + 4), sy(kept[found.own]), kind)).join("") : "")
+        + (lost ? gone("hatch") + gone("lost") : "")
         + path("thin", `M${LEFT} ${TOP}V${FOOT}H${right}`) + path("rule", `M${LEFT} ${sy(1)}H${right}`)
         + text(max(LEFT, min(x, right - 110)), FOOT + 18, lost ? "absorbed by the 1" : "")
         + text((LEFT + right) / 2, FOOT + 40, `${lanes} running sum${lanes > 1 ? "s" : ""}, side by side`, "middle");
