@@ -259,6 +259,7 @@ window.bookExplorers ||= (() => {
     }
 
     steer(svg, marker) { // by mouse and touch anywhere in the picture, and by keys at the marker
+      let start, drags;
       const go = value => {
         this.set({ [this.axis.name]: `${value}` });
         marker.focus({ preventScroll: true });
@@ -273,9 +274,15 @@ window.bookExplorers ||= (() => {
       svg.addEventListener("pointerdown", event => {
         if (event.button || !this.axis) return;
         svg.setPointerCapture(event.pointerId);
-        if (event.pointerType === "mouse") { event.preventDefault(); point(event); } // a finger may be about to scroll
+        start = event;
+        drags = event.pointerType === "mouse"; // a finger may be about to scroll the page
+        if (drags) { event.preventDefault(); point(event); }
       });
-      svg.addEventListener("pointermove", event => svg.hasPointerCapture(event.pointerId) && point(event));
+      svg.addEventListener("pointermove", event => {
+        if (!svg.hasPointerCapture(event.pointerId)) return;
+        drags ||= abs(event.clientX - start.clientX) > max(6, abs(event.clientY - start.clientY));
+        if (drags) point(event);
+      });
       svg.addEventListener("click", point);
       marker.addEventListener("keydown", event => {
         const { least, most, step, value, next } = this.axis;
