@@ -323,11 +323,16 @@ def test_a_dtype_that_the_book_does_not_use_is_refused(function, dtype):
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (explorer.show, {"dtype": "bfloat16"}, "dtype must be one of float16, float32, float64, got 'bfloat16'"),
-        (explorer.show, {"logit": 21, "dtype": "float16"}, "logit must lie in [-20, 20], got 21"),
-        (explorer.show, {"logit": NAN}, "logit must lie in [-1000, 1000], got nan"),
+        (explorer.show, {"logit": NAN}, "logit must lie in [-inf, inf], got nan"),
         (explorer.show, {"label": 1.5}, "label must lie in [0, 1], got 1.5"),
         (explorer.show_divergence, {"p": 0.5, "q": -0.1}, "q must lie in [0, 1], got -0.1"),
+        (explorer.show_sums, {"lead": 81}, "lead must lie in [0, 80], got 81"),
+        (explorer.show_sums, {"place": 50_257}, "place must lie in [0, 50256], got 50257"),
+        (explorer.show_bits, {"x": -1.0}, "x must lie in [0, 700], got -1.0"),
+        (explorer.show_clip, {"epsilon": 1}, "epsilon must lie in [0, 0.5], got 1"),
+        (explorer.show_kink, {"sabs": 2}, "sabs must lie in [-1, 1], got 2"),
+        (explorer.show_merge, {"row": "1, 2", "cut": 2}, "cut must lie in [1, 1], got 2"),
+        (explorer.show_row, {"label": -1}, "label must lie in [0, inf], got -1"),
     ],
 )
 def test_an_explorer_outside_its_ranges_is_refused(function, arguments, message):
