@@ -102,7 +102,7 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
       for (const v of [.5, 2 ** t]) drawn += path("rule", `M${LEFT} ${se(v).toFixed(1)}H${right}`);
       drawn += path("thin", `M${LEFT} ${TOP}V${ZERO + 14}H${right}M${LEFT} ${TOP2}V${FOOT2}H${right}`);
       for (const part of width < 420 ? [-1, 0, 1] : [-1, -.5, 0, .5, 1])
-        drawn += text(sx(part * range), FOOT2 + 24, part * range, "middle");
+        drawn += text(part === 1 ? width : sx(part * range), FOOT2 + 24, part * range, part === 1 ? "end" : "middle"); // 1000 is wide
       return drawn + text(sx(0), FOOT2 + 42, `logit x (${dtype})`, "middle");
     }
 

@@ -29,6 +29,12 @@ def test_an_explorer_carries_the_core_and_its_script_alone(name):
     assert html.startswith(f"<{name}-explorer data-")
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_explorer_describes_its_picture(name):
+    [alt] = re.findall(r'^ +alt = "(.+)";$', explorer.SCRIPTS[name], re.MULTILINE)
+    assert len(alt) >= 40
+
+
 def test_numpy_scalars_are_numbers():
     assert "data-logit='-3.5' data-label='1.0'" in explorer.show(np.float32(-3.5), np.float64(1)).html
 
