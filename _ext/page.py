@@ -1,4 +1,4 @@
-"""Sphinx extension: what folds and its name, sizes of images, chapters in the index, the repository's address, the version."""
+"""Sphinx extension: what folds and its name, sizes of images, chapters in the index, the address of BOOK_REPOSITORY_URL."""
 
 import os
 import re
