@@ -8,9 +8,10 @@ float64). NaN makes NaN of its own row and of no other. Infinite logits give the
 Where there is no limit, the result is NaN: if all logits of a row are -inf, and for what depends on several that are +inf.
 
 The error bounds in the docstrings are those of float64, as in :mod:`helpers.binary`; float16 and float32 are within half an
-ulp, and what cancels within half an ulp or 1e-15 of its largest term. In the bounds ``A`` is the largest number of additions
-that a term passes through when C terms are summed: at most 5 for 10 classes, 21 for 1,000, 25 for 50,257, and for more than
-128 classes ``25 + log2(C / 128)``. ``M`` is ``min(D, log(n / r))``, with the largest distance ``D`` of a logit below ``m``,
+ulp, and what cancels within half an ulp or ``1e-15`` of its largest term. In the bounds ``A`` is the largest number of
+additions that a term passes through when C terms are summed: at most 5 for 10 classes, 21 for 1,000, 25 for 50,257, and
+for more than 128 classes ``25 + log2(C / 128)``. ``M`` is ``min(D, log(n / r))``, with the largest distance
+``D`` of a logit below ``m``,
 the number ``n`` and the sum ``r`` of the other classes' ``e^(x_j - m)``. A masked class, with a logit so far down that its
 term is 0, counts in neither. The bounds hold where no term that counts is subnormal, so for logits less than 708 below the
 largest: a sum of many subnormal terms can be a normal number, and it has lost their digits. The difference of two float64

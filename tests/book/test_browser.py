@@ -23,12 +23,12 @@ RULES = {"resultTypes": ["violations"], "preload": False, "rules": {"target-size
 # Formulas have the color of their text, and code has the colors of a style made for contrast: axe, which takes most of its
 # time for their thousands of pieces, sees them on CHAPTER alone.
 PIECES = ".highlight > pre, .katex"
-# The numbers and words of the text, code in it included, that stand on more than one line. An address may break anywhere.
+# The numbers and words of the text, code in it included, that stand on more than one line. A source's address may break.
 BROKEN = r"""() => {
   const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT), broken = [];
   while (texts.nextNode()) {
     const text = texts.currentNode;
-    if (text.parentElement.closest('pre, .katex, script, style, a[href^="http"]')) continue;
+    if (text.parentElement.closest("pre, .katex, script, style, .citation")) continue;
     for (const word of text.data.matchAll(/(?<![\p{L}\d]-?)-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?|[\p{L}\d]+/giu)) {
       const range = new Range();
       range.setStart(text, word.index);
