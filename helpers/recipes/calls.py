@@ -266,9 +266,10 @@ TASKS = {
                 from_logits=True, label_smoothing=0.1, reduction="mean_with_sample_weight")
             mask = labels != -1
             x = keras.ops.where(mask[..., None], logits, 0)
-            rows = keras.ops.one_hot(keras.ops.where(mask, labels, 0), x.shape[-1])
-            rows = rows / keras.ops.sum(rows, axis=-1, keepdims=True)  # nan for a label that is no class
-            loss = mean(rows, x, sample_weight=mask)
+            y = keras.ops.where(mask, labels, 0)
+            known = (y >= 0) & (y < x.shape[-1])  # a label that is no class costs nan
+            x = keras.ops.where(known[..., None], x, float("nan"))
+            loss = mean(keras.ops.one_hot(y, x.shape[-1]), x, sample_weight=mask)
         """,
         tensorflow="""
             mask = labels != -1

@@ -17,12 +17,12 @@ def aligned(labels, logits, of_rows=False):
     z = ops.cast(ops.convert_to_tensor(labels), x.dtype)
     shape = (*x.shape[:-1], 1) if of_rows else x.shape
     z = z[..., None] if of_rows and len(z.shape) < len(shape) else z
-    # None is for run time to know: where one label is repeated then, all become nan
+    # None is for run time to know: where one label is repeated then, all become 0 / 0
     fit = [a == b or None in (a, b) for a, b in zip(z.shape, shape, strict=False)]
     if len(z.shape) != len(shape) or not all(fit):
         raise ValueError(f"labels {tuple(z.shape)} do not fit logits {tuple(x.shape)}")
-    whole = ops.size(z) == ops.size(x[..., :1] if of_rows else x)
-    return ops.where(whole, z, float("nan")), x
+    whole = ops.cast(ops.size(z) == ops.size(x[..., :1] if of_rows else x), x.dtype)
+    return z * (whole / whole), x
 
 
 @keras.saving.register_keras_serializable("losses to copy")
