@@ -20,8 +20,8 @@ book: environment  ## Build the book into _build/html; only chapters that change
 pdf: book  ## Print the book into one PDF, _build/pdf/cross-entropy-without-overflow.pdf: 90 seconds
 	@python -m paper
 
-check: environment  ## Test what needs no built book: the helpers, and what the chapters claim of the libraries
-	@PYTHONWARNDEFAULTENCODING=1 pytest --numprocesses 2 --dist worksteal helpers tests/helpers tests/claims tests/chapters tests/proofs
+check: environment  ## Test in a minute what needs no built book: the helpers, the notebooks, and claims that are quick to try
+	@PYTHONWARNDEFAULTENCODING=1 pytest --numprocesses 2 --dist worksteal -m "not slow" helpers tests/helpers tests/claims tests/chapters tests/proofs
 
 test: book  ## Build the book, then test everything
 	@PYTHONWARNDEFAULTENCODING=1 pytest --numprocesses 2 --dist worksteal

@@ -20,6 +20,8 @@ from helpers import records
 from helpers.recipes import calls
 from measure.questions import BATCHES, QUESTIONS, call_inputs, exact_call, weighed
 
+pytestmark = pytest.mark.slow
+
 EPS = 2.0**-23
 EXACT = {question.name: exact_call(question) for question in QUESTIONS if question.asks == "call"}
 ANSWERS = [

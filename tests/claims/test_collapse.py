@@ -7,6 +7,8 @@ from threadpoolctl import threadpool_limits
 from helpers import categorical, records
 from measure import collapse
 
+pytestmark = pytest.mark.slow
+
 RECORD = records.load("collapse")
 CURVES = {(row["run"], row["seed"]): row for row in RECORD["rows"]}
 FIRST, ACCURATE = "small: p - 1", "small: minus the others"

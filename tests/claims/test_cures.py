@@ -21,6 +21,8 @@ import tensorflow as tf
 
 from helpers import records
 
+pytestmark = pytest.mark.slow
+
 EPS = np.finfo(np.float32).eps
 GUIDE = nbformat.read(Path(__file__).parents[2] / "chapters" / "why-is-my-loss-nan.ipynb", as_version=4)
 TEXT = "\n".join(cell.source for cell in GUIDE.cells if cell.cell_type == "markdown")

@@ -13,6 +13,8 @@ from distributed.client import FutureCancelledError
 from helpers.categorical import sparse_softmax_cross_entropy_with_logits
 from measure.shards import LOCAL, losses_on_dask, normal_matrix, normal_rows, shard_record
 
+pytestmark = pytest.mark.slow
+
 TOKENS, SIZE, CLASSES, IGNORED = 300, 32, 6000, -100
 EPS = float(np.finfo(np.float32).eps)
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has the second alone, and ends a process by it as hard

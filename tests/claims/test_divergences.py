@@ -10,6 +10,8 @@ import tensorflow as tf
 from helpers.information import kl_from_logits
 from helpers.recipes import jax_divergence, keras_divergence, tensorflow_divergence
 
+pytestmark = pytest.mark.slow
+
 INF = np.inf
 EPS = 2.0**-23
 RECIPES = [tensorflow_divergence, keras_divergence, jax_divergence]

@@ -13,6 +13,8 @@ from helpers import records
 from measure import libraries
 from measure.machine import machine
 
+pytestmark = pytest.mark.slow
+
 RECORD = records.load("libraries")
 QUESTIONS = {question["question"]: question for question in RECORD["questions"]}
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}

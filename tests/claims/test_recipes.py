@@ -19,6 +19,8 @@ from helpers.categorical import sparse_softmax_cross_entropy_with_logits
 from helpers.recipes import jax_losses, jax_sharded, keras_losses, tensorflow_blocked, tensorflow_losses
 from measure.questions import STEPS, sequences
 
+pytestmark = pytest.mark.slow
+
 EPS = np.finfo(np.float32).eps
 FILES = sorted(Path(recipes.__file__).parent.glob("*_losses.py"))
 LOSSES = ["sigmoid_cross_entropy", "sparse_softmax_cross_entropy", "softmax_cross_entropy"]

@@ -10,6 +10,8 @@ import pytest
 
 from helpers import records
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMMITTED = records.load("speed")
 BOTH = ["the book's form", "rounded once", "TensorFlow", "TensorFlow, jit_compile"]

@@ -29,6 +29,8 @@ from measure import shards, vocabulary
 from measure.shards import on_dask
 from measure.vocabulary import dense_loss
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RECORD = records.load("vocabulary")
 EPS = float(np.finfo(np.float32).eps)
