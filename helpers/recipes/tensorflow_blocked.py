@@ -12,7 +12,7 @@ def blocked_cross_entropy(hidden, embedding, labels, ignore_label=-100, width=20
 
     A label that is neither a class nor ``ignore_label`` costs nan.
     """
-    labels.shape.assert_is_compatible_with(hidden.shape[:-1])
+    tf.TensorShape(labels.shape).assert_is_compatible_with(hidden.shape[:-1])
     classes, size = embedding.shape
     width = min(width, classes)
     blocks = -(-classes // width)
