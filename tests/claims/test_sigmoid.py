@@ -158,6 +158,7 @@ def test_table_of_lost_digits(form, hard, soft, dtype):
         assert low <= worst <= high
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the flag names instructions of x86 processors")
 def test_without_a_fused_multiply_add_the_compiled_loss_cancels_as_well():
     code = (

@@ -256,6 +256,7 @@ def exact_focal(labels, rows, gamma):
     ],
     ids=["index", "column", "one-hot", "integer one-hot"],
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("sequences", [False, True])
 def test_categorical_focal_of_the_chapter_trains_from_every_form_of_labels(policy, compiled, form, sequences):
     labels, rows = (CLASSES, ROWS) if sequences else (CLASSES[:, 0], ROWS[:, 0])
@@ -264,6 +265,7 @@ def test_categorical_focal_of_the_chapter_trains_from_every_form_of_labels(polic
     assert loss == pytest.approx(exact_focal(labels, rows, 2.0), rel=32 * EPS)
 
 
+@pytest.mark.slow
 @WAYS
 @pytest.mark.parametrize("dtype", ["int64", "float64", "bool"])
 @pytest.mark.parametrize("shape", [(48,), (48, 1), (16, 3)])

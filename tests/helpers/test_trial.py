@@ -48,6 +48,7 @@ def widened(function):
 # --- the record --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_record_holds_what_400_bits_give_today():
     assert json.loads(json.dumps(written.record()))["questions"] == RECORD["questions"]
 
@@ -179,6 +180,7 @@ def test_the_tensorflow_losses_to_copy_fail_nothing(kind, dtype):
     assert not report.failed, str(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", trial.KINDS)
 def test_the_jax_losses_to_copy_fail_nothing(kind):
     recipe = getattr(jax_losses, RECIPES[kind])
