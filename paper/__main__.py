@@ -7,10 +7,12 @@ number of the page to which a link leads, so the book is printed twice: the firs
 import json
 import os
 import re
+from io import BytesIO
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urlsplit
 
+import pikepdf
 import yaml
 from bs4 import BeautifulSoup, Tag
 from filelock import FileLock
@@ -157,7 +159,8 @@ def main() -> None:
         with PdfDocument(tab.pdf(prefer_css_page_size=True)) as draft:
             tab.evaluate(NUMBER, places(draft))
         book = tab.pdf(prefer_css_page_size=True, tagged=True, outline=True)
-    PDF.write_bytes(book)
+    with pikepdf.open(BytesIO(book)) as packed:
+        packed.save(PDF, object_stream_mode=pikepdf.ObjectStreamMode.generate)
     print(f"file://{PDF}")
 
 
