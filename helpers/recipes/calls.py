@@ -35,7 +35,7 @@ IMPORTS = {
 
         def class_losses(labels, logits):  # nan for a label that is no class; optax takes -1 for the last one
             assert labels.shape == logits.shape[:-1]
-            y = jnp.where(labels < 0, logits.shape[-1], labels)
+            y = jnp.where(labels < 0, logits.shape[-1], jnp.int32(labels))
             return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
     """,
 }
@@ -217,7 +217,9 @@ TASKS = {
             loss = keras.ops.mean(each)
         """,
         tensorflow="""
-            each = tf.nn.weighted_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32), q)
+            labels.shape.assert_is_compatible_with(logits.shape)
+            z, x = (tf.cast(k, tf.float32) for k in (labels, logits))
+            each = q * z * tf.nn.softplus(-x) + (1 - z) * tf.nn.softplus(x)
             loss = tf.reduce_mean(each)
         """,
         torch="""
@@ -230,6 +232,7 @@ TASKS = {
             loss = (q * labels * jax.nn.softplus(-x) + (1 - labels) * jax.nn.softplus(x)).mean()
         """,
         note="Linear in soft labels. The mean divides by the number of elements.",
+        note_tensorflow="`tf.nn.weighted_cross_entropy_with_logits` has a wrong slope at logits of 0.",
     ),
     "Weights: one for each class": _task(
         {"labels": "index", "logits": "logits", "weights": "weights"},
@@ -334,7 +337,7 @@ TASKS = {
             loss = F.cross_entropy(x.flatten(0, -2), labels.flatten())
         """,
         optax="loss = class_losses(labels, jnp.where(allowed != 0, jnp.float32(logits), -1e9)).mean()",
-        note="A label that is not allowed costs about 1e9, so that you notice it.",
+        note="A label that is not allowed costs about 1e9, so that you notice it, unless its row allows no class.",
     ),
     "Segmentation: the classes are on axis 1, (N, C, H, W)": _task(
         {"labels": "image", "logits": "image logits"},
