@@ -610,6 +610,7 @@ TASKS = {
             tokens = hidden.reshape(-1, hidden.shape[-1]), labels.flatten()
             loss = jax.lax.map(each, tokens, batch_size=1024).mean()
         """,
+        note="16-bit hidden states make 16-bit logits before the loss is computed.",
         half=("hidden", "embedding"),
     ),
     "Training by `compile` and `fit`, with padding": _task(
