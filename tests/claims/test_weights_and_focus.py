@@ -285,3 +285,10 @@ def test_focal_loss_of_the_chapter_refuses_other_shapes_and_soft_labels():
         focal(np.float32([1, 0]), tf.constant([[2.0], [1.0]]))
     for run in (focal, tf.function(focal, jit_compile=True)):
         assert np.isnan(run(tf.constant([[0.6]]), tf.constant([[1.0]])))
+
+
+def test_a_common_offset_costs_the_chapters_categorical_focal_no_digits():
+    focal, labels, rows = from_chapter("categorical_focal")(2.0), CLASSES[:, 0], np.float32(ROWS[:, 0])
+    # multiples of 1/4 below 2^22 are float32 numbers, so the sums are exact
+    for offset in np.float32([1e4, 1e6]):
+        np.testing.assert_array_equal(focal(labels, rows + offset), focal(labels, rows))
