@@ -16,6 +16,11 @@ const shorter = (value, least, sign) => {
 const asNumber = (word) => (/^\d/.test(word) ? Number(word.replace(/[,_]/g, "")) : NaN);
 const stem = (word) => (word.length < 4 ? word : word.replace(/ies$/, "y").replace(/(ss|x|sh|ch)es$/, "$1").replace(/([^sui])s$/, "$1"));
 
+// Short names, and the words that the book has for them.
+const SAME = new Map(Object.entries({ fp16: "float16", bf16: "bfloat16", fp32: "float32", fp64: "float64", acc: "accuracy",
+  val: "validation", infinity: "inf", infinite: "inf", ppl: "perplexity", kld: "kl", kullback: "kl", leibler: "kl", grad: "gradient",
+  categories: "class", category: "class" }));
+
 // A name is found by its parts, however they are joined, and as a whole: cross-entropy, cross_entropy, CrossEntropyLoss.
 const terms = (asked) => (word) => {
   const value = asNumber(word);
@@ -25,7 +30,8 @@ const terms = (asked) => (word) => {
   }
   const parts = word.match(/\p{Lu}+(?!\p{Ll})\d*|\p{Lu}?\p{Ll}+\d*|\d+\p{L}+/gu) ?? [];
   const whole = word.replace(/[-_]/g, "");
-  const found = [...new Set([...(parts.length > 1 ? parts : []), whole].map((part) => stem(part.toLowerCase())))];
+  const spelt = [...(parts.length > 1 ? parts : []), whole].map((part) => stem(part.toLowerCase()));
+  const found = [...new Set(spelt.map((part) => SAME.get(part) ?? part))];
   return found.filter((term) => term && !STOP.has(term));
 };
 
@@ -85,7 +91,7 @@ const find = (text) => {
     result.score *= Math.sqrt(result.queryTerms.length / most) * (named ? 1.5 : 1) * (shown ? 1 : 0.6);
   }
   // A number leads to the sections that explain it, also where they print other digits.
-  const causes = isNumber(text) ? names(text.trim()).map(([, , address]) => address) : [];
+  const causes = meanings(text).map(([, , , address]) => address);
   const first = BOOK.sections.flatMap(([address], id) => (causes.includes(address) ? [id] : []));
   const best = Math.max(1, ...results.map(({ score }) => score));
   for (const id of first) {
@@ -188,7 +194,7 @@ const names = (asked) => {
       if (is(2 * values[0][0], 4, 2 * values[0][1])) add(found, cause.replace(/half (.*), .*/, "$1"));
     } else if (/\b(clip|stops)/.test(cause)) {
       for (let power = 3; / 0 at 1e-7$/.test(cause) && power < 16; power += 1)
-        if (is(power * Math.LN10, 4)) add(found, `it is −log 1e-${power}, of a probability of 0 that is clipped at 1e-${power}`);
+        if (is(power * Math.LN10, 4, 0.001)) add(found, `it is −log 1e-${power}, of a probability of 0 that is clipped at 1e-${power}`);
       for (const [value, error, word] of values)
         for (const [k, n] of SHARES) if (is((k / n) * value, n > 2 ? 4 : 3, (k / n) * error)) add(found, `it is ${k}/${n} of ${word}. ${cause}`);
     }
@@ -197,19 +203,19 @@ const names = (asked) => {
   return [...found, ...loose].map(([words, ...more]) => [words.replace(/it is (?!near)/, "it may be "), ...more]);
 };
 
-const answers = (text) => {
-  if (isNumber(text)) return named(text.trim());
-  const numbers = [...text.replaceAll("−", "-").matchAll(NUMBER)].filter(([number]) => /[.e]/i.test(number));
-  for (const { 0: number, index: at, input } of numbers) {
-    // A number that stands after the word loss may be one; any other must be of the table.
+// What may be meant by a number that stands alone, or by the first number of a text that is in the table or follows "loss".
+const meanings = (text) => {
+  if (isNumber(text)) return names(text).map((meaning) => [text.trim(), ...meaning]);
+  for (const { 0: number, index: at, input } of text.replaceAll("−", "-").matchAll(NUMBER)) {
     const isLoss = /(?:loss|entropy|bce|nll)(?![\W_]?scal)[^\d\n]{0,24}$/i.test(input.slice(0, at));
-    const found = named(number, (words) => isLoss || (!/^-|^0*\.?0*$/.test(number) && !/\bmay be\b/.test(words)));
-    if (found.length) return found;
+    const found = /[.e]/i.test(number) ? names(number) : [];
+    const meant = found.filter(([cause]) => isLoss || (Number(number) > 0 && !/\bmay be\b/.test(cause)));
+    if (meant.length) return meant.map((meaning) => [number, ...meaning]);
   }
   return [];
 };
-const named = (number, isMeant = () => true) =>
-  names(number).filter(([cause]) => isMeant(cause)).slice(0, 3).map(([cause, read, address]) => [`${number}: ${cause}. Read on: `, link(address, read)]);
+const answers = (text) =>
+  meanings(text).slice(0, 3).map(([number, cause, read, address]) => [`${number}: ${cause}. Read on: `, link(address, read)]);
 
 // The fields that answer as one types, and the page of results.
 const box = document.querySelector("#search-results");
