@@ -28,7 +28,7 @@ const terms = (asked) => (word) => {
     if (Number.isInteger(value)) return [`#${value}`];
     return [`#${value}`, ...(asked ? [`~${value}`, ...shorter(value, 3, "#")] : shorter(value, 2, "~"))];
   }
-  const parts = word.match(/\p{Lu}+(?!\p{Ll})\d*|\p{Lu}?\p{Ll}+\d*|\d+\p{L}+/gu) ?? [];
+  const parts = word.replace(/^NaN/, "nan").match(/\p{Lu}+(?!\p{Ll})\d*|\p{Lu}?\p{Ll}+\d*|\d+\p{L}+/gu) ?? [];
   const whole = word.replace(/[-_]/g, "");
   const spelt = [...(parts.length > 1 ? parts : []), whole].map((part) => stem(part.toLowerCase()));
   const found = [...new Set(spelt.map((part) => SAME.get(part) ?? part))];
@@ -91,13 +91,15 @@ const find = (text) => {
     result.score *= Math.sqrt(result.queryTerms.length / most) * (named ? 1.5 : 1) * (shown ? 1 : 0.6);
   }
   // A number leads to the sections that explain it, also where they print other digits.
-  const causes = meanings(text).map(([, , , address]) => address);
+  const meant = meanings(text);
+  const causes = meant.map(([, , , address]) => address);
+  const part = isNumber(text) ? 1 : /nan|inf/i.test(meant[0]?.[0]) ? 0.75 : 0.5; // of the best score: what else is asked counts, too
   const first = BOOK.sections.flatMap(([address], id) => (causes.includes(address) ? [id] : []));
   const best = Math.max(1, ...results.map(({ score }) => score));
   for (const id of first) {
     const result = results.find((result) => result.id === id);
-    if (result) result.score += best;
-    else results.push({ id, score: 1.1 * best, terms: [] });
+    if (result) result.score += part * best;
+    else results.push({ id, score: (part + 0.1) * best, terms: [] });
   }
   return results.sort((one, other) => other.score - one.score);
 };
@@ -203,9 +205,11 @@ const names = (asked) => {
   return [...found, ...loose].map(([words, ...more]) => [words.replace(/it is (?!near)/, "it may be "), ...more]);
 };
 
-// What may be meant by a number that stands alone, or by the first number of a text that is in the table or follows "loss".
+// What may be meant by a number that stands alone, by a loss of nan or inf in a log, or by the first number of a text that is in
+// the table or follows "loss".
 const meanings = (text) => {
-  if (isNumber(text)) return names(text).map((meaning) => [text.trim(), ...meaning]);
+  const logged = text.match(/(?:loss|grad\w*norm)['"]?\s*(?:[:=]|is|was|becomes?|became|goes to)\s*(nan|inf)\b/i)?.[1];
+  if (isNumber(text) || logged) return names(logged ?? text).map((meaning) => [logged ?? text.trim(), ...meaning]);
   for (const { 0: number, index: at, input } of text.replaceAll("−", "-").matchAll(NUMBER)) {
     const isLoss = /(?:loss|entropy|bce|nll)(?![\W_]?scal)[^\d\n]{0,24}$/i.test(input.slice(0, at));
     const found = /[.e]/i.test(number) ? names(number) : [];
