@@ -50,20 +50,22 @@ const build = () => {
   index.place = (id) => (id < first ? 1.25 : id > last ? 0.7 : 1); // Start here, chapters, appendices
 };
 
-// What was pasted: the words of its last error, of a path the last name, and of a C++ function not the types of its arguments.
-// What people say of a loss that does not change has many words, and the book one.
+// What people say of a loss that does not change has many words, and the book has one.
 const STUCK = RegExp(
-  "(?:\\bnot?|n['’]?t|\\bnever|\\bstop\\w*|\\bwithout)\\s+(?:\\w+\\s+)?(?:go\\w*\\s+(?:down|lower)|(?:chang|converg|decreas|drop|fall|improv|learn|" +
-    "lower|mov|reduc)\\w*)|\\b(?:always|stay\\w*|remain\\w*|keep\\w*|stick\\w*)\\s+(?:\\w+\\s+)?(?:at|constant|same)\\b|\\bplateau\\w*",
+  "(?:\\bnot?|n['’]?t|\\bnever|\\bstop\\w*|\\bwithout)\\s+(?:\\w+\\s+)?" +
+    "(?:go\\w*\\s+(?:down|lower)|(?:chang|converg|decreas|drop|fall|improv|learn|lower|mov|reduc)\\w*)|" +
+    "\\b(?:always|stay\\w*|remain\\w*|keep\\w*|stick\\w*)\\s+(?:\\w+\\s+)?(?:at|constant|same|\\d)\\b|\\bplateau\\w*",
   "gi",
 );
+
+// What was pasted: the words of its last error, of a path the last name, and of a C++ function not the types of its arguments.
 const question = (text) =>
   (text.match(/.*\b\w*(?:Error|Exception|Warning):(.*\w\W+\w.*)/s)?.[1] ?? text)
     .replace(/(?:[\w.:<>~-]*[\/\\])+(?=\S)/g, " ")
     .replace(/\((?:const )?\w+ \*[^()]*\)?|\[with [^\]]*\]?|\b(?:block|thread): \[[\d,]*\]?,?/g, " ")
     .replace(STUCK, " stuck ");
 
-const SYMPTOMS = ["nan", "inf", "negative", "stuck"];
+const SYMPTOMS = ["nan", "inf", "negative", "stuck"]; // a section that has the others and not this one is less likely meant
 
 const find = (text) => {
   if (!index) build();
@@ -76,7 +78,7 @@ const find = (text) => {
     boostTerm: (term) => (/^[#~][\d.]{1,3}$/.test(term) ? 0.2 : 1) / (1 + Math.log1p((uses[term] ?? 0) / 30)),
     boostDocument: (id) => index.place(id),
   });
-  // Sections that have more of the words come first, and those whose index has just these.
+  // Sections that have more of the words come first, and those whose index has an entry that is asked for word by word.
   const most = Math.max(...results.map(({ queryTerms }) => queryTerms.length));
   const asked = new Set([text, question(text)].flatMap((words) => (words.match(WORD) ?? []).flatMap(terms(false))));
   for (const result of results) {
