@@ -28,10 +28,10 @@ const terms = (asked) => (word) => {
   return found.filter((term) => term && !STOP.has(term));
 };
 
-let index;
+let index, built;
 const uses = Object.create(null); // how often each term stands in the book
-const build = () => {
-  index = new MiniSearch({
+const build = async () => { // in pieces, so that the page answers meanwhile
+  const made = new MiniSearch({
     fields: ["page", "title", "words", "text"],
     tokenize: (text) => text.match(WORD) ?? [],
     processTerm: (word) => terms(false)(word).map((term) => ((uses[term] = (uses[term] ?? 0) + 1), term)),
@@ -39,8 +39,10 @@ const build = () => {
   });
   const isChapter = ([, page]) => /^\d/.test(page);
   const [first, last] = [BOOK.sections.findIndex(isChapter), BOOK.sections.findLastIndex(isChapter)];
-  index.addAll(BOOK.sections.map(([, page, title, words, text], id) => ({ id, page, title: title || page, words, text })));
-  index.place = (id) => (id < first ? 1.25 : id > last ? 0.7 : 1); // Start here, chapters, appendices
+  const sections = BOOK.sections.map(([, page, title, words, text], id) => ({ id, page, title: title || page, words, text }));
+  await made.addAllAsync(sections, { chunkSize: 5 });
+  made.place = (id) => (id < first ? 1.25 : id > last ? 0.6 : 1); // Start here, chapters, appendices
+  index = made;
 };
 
 // What was pasted: the words of its last error, and of a path the last name.
@@ -48,7 +50,6 @@ const question = (text) =>
   (text.match(/.*\b\w*(?:Error|Exception|Warning):(.*\w\W+\w.*)/s)?.[1] ?? text).replace(/(?:[\w.:<>~-]*[\/\\])+(?=\S)/g, " ");
 
 const find = (text) => {
-  if (!index) build();
   const results = index.search(question(text), {
     boost: { title: 3, words: 4 },
     prefix: (term) => term.length > 3 && !/^[#~]/.test(term),
@@ -70,7 +71,9 @@ const find = (text) => {
 // The sentence that has most of the words, with these marked. A word counts the more, the fewer sections have it.
 const sentence = (text, found, weight) => {
   const hits = (word) => terms(false)(word).filter((term) => found.has(term));
-  const score = (piece) => [...new Set((piece.match(WORD) ?? []).flatMap(hits))].reduce((sum, term) => sum + weight(term), 0);
+  const reads = (piece) => (/(?:\p{Ll}{2,}[,;]? ){3}/u.test(piece) ? 2 : 1); // a sentence says more than a printout
+  const score = (piece) =>
+    reads(piece) * [...new Set((piece.match(WORD) ?? []).flatMap(hits))].reduce((sum, term) => sum + weight(term), 0);
   const pieces = text.split("\n").flatMap((line) => line.split(/(?<=[^.]{40}[.?!:]) (?=\p{Lu})/u));
   const scores = pieces.map(score);
   const best = pieces[scores.indexOf(Math.max(...scores))];
@@ -176,6 +179,10 @@ for (const field of document.querySelectorAll(".ask input")) {
       return line;
     }));
     if (!box) return;
+    if (!index) {
+      built ??= build().then(answer);
+      return;
+    }
     box.replaceChildren(...list(field.value));
     const count = box.children.length;
     if (count) status.append(`${count} section${count > 1 ? "s" : ""}, the best first`);
