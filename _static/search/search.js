@@ -35,10 +35,10 @@ const terms = (asked) => (word) => {
   return found.filter((term) => term && !STOP.has(term));
 };
 
-let index;
+let index, built;
 const uses = Object.create(null); // how often each term stands in the book
-const build = () => {
-  index = new MiniSearch({
+const build = async () => { // in pieces, so that the page answers meanwhile
+  const made = new MiniSearch({
     fields: ["page", "title", "words", "text"],
     tokenize: (text) => text.match(WORD) ?? [],
     processTerm: (word) => terms(false)(word).map((term) => ((uses[term] = (uses[term] ?? 0) + 1), term)),
@@ -46,8 +46,10 @@ const build = () => {
   });
   const isChapter = ([, page]) => /^\d/.test(page);
   const [first, last] = [BOOK.sections.findIndex(isChapter), BOOK.sections.findLastIndex(isChapter)];
-  index.addAll(BOOK.sections.map(([, page, title, words, text], id) => ({ id, page, title: title || page, words, text })));
-  index.place = (id) => (id < first ? 1.25 : id > last ? 0.7 : 1); // Start here, chapters, appendices
+  const sections = BOOK.sections.map(([, page, title, words, text], id) => ({ id, page, title: title || page, words, text }));
+  await made.addAllAsync(sections, { chunkSize: 5 });
+  made.place = (id) => (id < first ? 1.25 : id > last ? 0.6 : 1); // Start here, chapters, appendices
+  index = made;
 };
 
 // What people say of a loss that does not change has many words, and the book has one.
@@ -68,7 +70,6 @@ const question = (text) =>
 const SYMPTOMS = ["nan", "inf", "negative", "stuck"]; // a section that has the others and not this one is less likely meant
 
 const find = (text) => {
-  if (!index) build();
   const results = index.search(question(text), {
     boost: { title: 3, words: 4 },
     prefix: (term) => term.length > 3 && !/^[#~]/.test(term),
@@ -109,7 +110,9 @@ const find = (text) => {
 // The sentence that has most of the words, with these marked. A word counts the more, the fewer sections have it.
 const sentence = (text, found, weight) => {
   const hits = (word) => terms(false)(word).filter((term) => found.has(term));
-  const score = (piece) => [...new Set((piece.match(WORD) ?? []).flatMap(hits))].reduce((sum, term) => sum + weight(term), 0);
+  const reads = (piece) => (/(?:\p{Ll}{2,}[,;]? ){3}/u.test(piece) ? 2 : 1); // a sentence says more than a printout
+  const score = (piece) =>
+    reads(piece) * [...new Set((piece.match(WORD) ?? []).flatMap(hits))].reduce((sum, term) => sum + weight(term), 0);
   const pieces = text.split("\n").flatMap((line) => line.split(/(?<=[^.]{40}[.?!:]) (?=\p{Lu})/u));
   const scores = pieces.map(score);
   const best = pieces[scores.indexOf(Math.max(...scores))];
@@ -234,6 +237,10 @@ for (const field of document.querySelectorAll(".ask input")) {
       return line;
     }));
     if (!box) return;
+    if (!index) {
+      built ??= build().then(answer);
+      return;
+    }
     box.replaceChildren(...list(field.value));
     const count = box.children.length;
     if (count) status.append(`${count} section${count > 1 ? "s" : ""}, the best first`);

@@ -451,7 +451,7 @@ def test_the_index_comes_with_the_first_key_and_is_light(browser, book):
     tab.locator(".ask input").press("1")
     tab.wait_for_function("typeof names === 'function'")
     assert [Path(url).stem for url in scripts] == ["minisearch", "index", "search"]
-    assert sum(len(gzip.compress((book / "_static" / "search" / Path(url).name).read_bytes())) for url in scripts) < 300_000
+    assert sum(len(gzip.compress((book / "_static" / "search" / Path(url).name).read_bytes())) for url in scripts) < 200_000
     tab.close()
 
 
