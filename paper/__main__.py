@@ -29,10 +29,16 @@ COVER = """\
 <p>Version {version}, {date-released}</p>
 </section>
 """
-LEADING = ["index", "why-is-my-loss-nan", "which-loss-to-call", "figures-and-exhibits"]  # to other pages, by lists and tables
+LEADING = [
+    "index",
+    "why-is-my-loss-nan",
+    "which-loss-to-call",
+    "figures-and-exhibits",
+]  # to other pages, by lists and tables
 WIDTH = 642  # pixels between the margins of paper.css: 17 cm
 NUMBER = """numbers => {
-  for (const link of document.querySelectorAll(".numbered a[href], .leading :is(td, li, .doors, h1 + p) a[href^='#']:not(:has(.term))"))
+  const leading = ".leading :is(td, li, .doors, h1 + p) a[href^='#']:not(:has(.term))";
+  for (const link of document.querySelectorAll(`.numbered a[href], ${leading}`))
     link.dataset.page = numbers[decodeURIComponent(link.hash.slice(1))];
 }"""
 
