@@ -295,7 +295,7 @@ TASKS = {
             each = 0.9 * each - 0.1 * jax.nn.log_softmax(x).mean(axis=-1)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
-        note="Labels of -1 do not count; other negative labels are no classes.",
+        note="Labels of -1 do not count; other negative labels are invalid.",
     ),
     "Focal loss, for an exponent of at least 1": _task(
         _INDEX,
@@ -448,20 +448,24 @@ TASKS = {
             loss = T**2 * optax.losses.softmax_cross_entropy(x, jax.nn.softmax(t)).mean()
         """,
         half=("logits", "teacher"),
-        note="Its minimum is T² times the teacher's entropy, not 0. Let no gradient into the teacher.",
+        note="Its minimum is T² times the teacher's entropy, not 0.",
+        note_keras="Pass `keras.ops.stop_gradient(teacher)`, so that no gradient reaches the teacher.",
+        note_tensorflow="Pass `tf.stop_gradient(teacher)`, so that no gradient reaches the teacher.",
+        note_torch="Pass `teacher.detach()`, so that no gradient reaches the teacher.",
+        note_optax="Pass `jax.lax.stop_gradient(teacher)`, so that no gradient reaches the teacher.",
     ),
     "KL(teacher ‖ student): forward, mean over rows": _task(
         _TEACHER,
         **_KL,
         half=("logits", "teacher"),
-        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits.",
+        note="Not for masked classes of -inf, nor for rows that nearly agree: copy `kl_from_logits` (divergences, below).",
         note_torch='PyTorch\'s `reduction="mean"` divides by all elements, and `batchmean` by the first axis alone.',
     ),
     "KL(student ‖ teacher): reverse, mean over rows": _task(
         _TEACHER,
         **{library: call.replace("(teacher, logits)", "(logits, teacher)") for library, call in _KL.items()},
         half=("logits", "teacher"),
-        note="With the limits of the forward divergence.",
+        note="Not for what the forward divergence is not for.",
     ),
     "Contrastive, CLIP: similarities of n pairs, (n, n)": _task(
         {"similarity": "square"},
@@ -566,8 +570,8 @@ TASKS = {
             loss = -jax.nn.log_sigmoid(beta * margin).mean()
         """,
         half=(),
-        note="Arguments are sums of a sequence's log-probabilities, of the reference as `old_…`. Keep them in float32: "
-        "bfloat16 rounds sums beyond 256 to even numbers.",
+        note="Each argument is the sum of a sequence's log-probabilities; `old_…` are those of the reference "
+        "model. Keep them in float32: bfloat16 rounds sums beyond 256 to even numbers.",
     ),
     "100,000 classes: from hidden states and an embedding, in parts": _task(
         {"labels": "index", "hidden": "hidden", "embedding": "embedding"},
