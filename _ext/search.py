@@ -9,9 +9,9 @@ from bs4 import BeautifulSoup, Tag
 from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
 
-# By name or class: what readers do not see, see twice, or do not look for, such as folded code and formulas as drawn.
+# By name or class: what readers do not see, see twice, or do not look for, such as code and formulas as drawn.
 UNSEEN = {"script", "style", "annotation", "katex-html", "headerlink", "section-number", "eqno", "toctree-wrapper"}
-UNSEEN |= {"above-input", "template"}
+UNSEEN |= {"above-input", "template", "cell_input", "doctest"}
 LINES = {"p", "li", "tr", "caption", "figcaption", "dt", "dd", "div", "summary", "pre", "h4"}
 SIGNS = {"msup": "^", "msub": "_", "mfrac": "/"}  # between the parts of a formula that stands in one line
 UNREAD = re.compile(r"\s*(?:(>>> )?(import|from [\w.]+ import) |(Show|Hide) code cell|$)")
@@ -58,14 +58,15 @@ def write(app: Sphinx, error: Exception | None) -> None:
     pages and Path(app.outdir, "_static/search/index.js").write_text(script, "utf8")
 
 
-def choose_scripts(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Leave out what book.js loads when someone searches, and what marks the words of a search of Sphinx."""
-    files = context["script_files"]
-    context["script_files"] = [file for file in files if not re.search("search/|sphinx_highlight", str(file.filename))]
+def choose_files(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Leave out what book.js loads when someone searches, what marks the words of Sphinx's search, and what hits don't need."""
+    needless = "search/|sphinx_highlight" + "|clipboard|copybutton|katex|mystnb|exercise|proof" * (page == "search")
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context[kind] if not re.search(needless, str(file.filename))]
 
 
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx, which writes no index of its own."""
     StandaloneHTMLBuilder.search = False
-    app.connect("html-page-context", choose_scripts)
+    app.connect("html-page-context", choose_files)
     app.connect("build-finished", write)

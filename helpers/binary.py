@@ -9,10 +9,10 @@ type it is given: float16, float32 or float64 (integers and booleans count as fl
 only. Infinite logits give the limit of the loss, except in the naive and the max-abs form.
 
 Float16 and float32 are computed in float64 and rounded once, so each result is within half an ulp, and a millionth of an ulp
-more, of the exact one, subnormal results included; a gradient that cancels is within half an ulp or ``1e-15``. The bounds in
-the docstrings are those of float64. The book's appendix *Error bounds* proves them if NumPy's float64 exp and log1p are
-within 1 eps, as they are in every sample; nobody can try every argument. It also bounds the same formulas in float32.
-All are bounds for exactly the labels and logits given.
+more, of the exact one, subnormal results included where the processor keeps them; a gradient that cancels is within half an
+ulp or ``1e-15``. The bounds in the docstrings are those of float64. The book's appendix *Error bounds* proves them if
+NumPy's float64 exp and log1p are within 1 eps, as they are in every sample; nobody can try every argument. It also bounds
+the same formulas in float32. All are bounds for exactly the labels and logits given.
 
 Three functions compute in the type of their arguments, float16 too, because the book shows where they fail: the naive form,
 the max-abs form, and :func:`binary_crossentropy`, which imitates Keras.

@@ -256,7 +256,7 @@ def k3(log_ratio: ArrayLike) -> Floats:
 
     References
     ----------
-    J. Schulman, "Approximating KL divergence", 2020, http://joschu.net/blog/kl-approx.html.
+    John Schulman, "Approximating KL divergence", 2020, http://joschu.net/blog/kl-approx.html.
     """
     [d] = as_floats(log_ratio=log_ratio)
     return elementwise(_k3, d, dtype=d.dtype)
@@ -330,7 +330,8 @@ def kl_from_logits(logits_p: ArrayLike, logits_q: ArrayLike) -> Floats:
         q_j, which is 0 if q excludes it, too; a class that only q excludes makes the result infinite. In the tests'
         samples float64 is within ``16 + A`` eps, with the depth ``A`` of a sum as in :mod:`helpers.categorical`, where no
         probability that matters is subnormal; the largest error found is 6 eps. An offset ``o`` between the rows enters the
-        ``δ_j`` by an error of about ``eps^2 o``, so rows that differ by nothing else give exactly 0.
+        ``δ_j`` by an error of about ``eps^2 o``, so rows that differ by nothing else give exactly 0. Logits must differ by
+        less than the type's largest number, beyond which the result is inf or NaN.
 
     Raises
     ------

@@ -229,8 +229,8 @@ def ask(
     -------
     Report
         A row for each question, and one for its gradient. The verdict is "right" within the bound; "digits lost" for an
-        error that rounding explains, at most eps times the number of classes plus the largest logit; else "wrong". An
-        exception is "refused", or right where an error is due. ``failed`` names what is neither right nor a choice, so
+        error that rounding explains, at most eps times the sum of the number of classes and the largest logit; else "wrong".
+        An exception is "refused", or right where an error is due. ``failed`` names what is neither right nor a choice, so
         ``assert not ask(loss, kind).failed`` is a test.
 
     Raises

@@ -29,9 +29,16 @@ COVER = """\
 <p>Version {version}, {date-released}</p>
 </section>
 """
+LEADING = [
+    "index",
+    "why-is-my-loss-nan",
+    "which-loss-to-call",
+    "figures-and-exhibits",
+]  # to other pages, by lists and tables
 WIDTH = 642  # pixels between the margins of paper.css: 17 cm
 NUMBER = """numbers => {
-  for (const link of document.querySelectorAll(".numbered a[href]"))
+  const leading = ".leading :is(td, li, .doors, h1 + p) a[href^='#']:not(:has(.term))";
+  for (const link of document.querySelectorAll(`.numbered a[href], ${leading}`))
     link.dataset.page = numbers[decodeURIComponent(link.hash.slice(1))];
 }"""
 
@@ -62,8 +69,10 @@ def point(root: Tag, page: str, pages: list[str]) -> Tag:
 
 
 def unfold(article: Tag) -> None:
-    """Show what is folded, and move the solutions to the end of the chapter."""
+    """Show what is folded, move the code of a figure below it, and the solutions to the end of the chapter."""
     solutions = article.select("details.solution")
+    for code in article.select(".cell:has(figure) > .above-input"):
+        code.parent.append(code)
     for box in article.select("details:not(.solution)"):
         box.name = "div"
         box.summary.decompose()
@@ -91,7 +100,7 @@ def tell_where_to_explore(article: Tag, page: str) -> None:
     place = f'at <a href="{address}">{address}</a>' if name else f"in the book's pages, in <code>{page}.html</code>"
     for figure in article.find_all(re.compile("-explorer$")):
         note = BeautifulSoup(f'<p class="explore">This figure can be changed {place}.</p>', "html.parser")
-        figure.parent.append(note)
+        figure.find_parent("figure").figcaption.append(note)
 
 
 def contents(tree: Tag, sections: dict[str, Tag]) -> str:
@@ -113,11 +122,15 @@ def joined() -> str:
         if page == "index":
             head, tree = point(soup.head, page, pages), point(soup.select_one(".sidebar-tree"), page, pages)
         title, article = soup.title.get_text().partition(" - ")[0], soup.article
-        for element in article.select(".headerlink, .launch, .map, .genindex-jumpbox, form"):
+        for field in article.select(".ask"):
+            field.find_previous("p").extend([" The ", field.noscript.a, " lists error messages and numbers."])
+        for element in article.select(".headerlink, .launch, .map, .letters, .ask"):
             element.decompose()
         unfold(article)
         spell(article)
         tell_where_to_explore(article, page)
+        if page.rpartition("/")[2] in LEADING:
+            article["class"] = "leading"
         if page == "genindex":
             article["class"] = "numbered"
             for link in article.find_all("a", string=re.compile(r"^\[\d+\]$")):

@@ -19,7 +19,7 @@ customElements.get("bits-explorer") || (({ TYPES, big, expMinus, log1p, show, sh
     head = ["value", "number", "error in eps"];
     rows = [["exp(−x)", "", 2], ["1 + exp(−x)", "", 2], ["log(1 + exp(−x))", "naive"], ["log1p(exp(−x))", "stable"],
       ["exact", "exact", 2]];
-    style_ = "thead th { width: 32% } thead th + th { width: 46% } thead th + th + th { width: 22% }"
+    style_ = "thead th { width: 31% } thead th + th { width: 48% } thead th + th + th { width: 21% }"
       + " .one, .nil, .bad, .badnil { stroke-width: .7 } .one { fill: currentColor } .bad { fill: #d55e00 }"
       + " .bad, .badnil { stroke: #d55e00; filter: var(--book-figure, none) }";
     height = 6 * PITCH + 60;

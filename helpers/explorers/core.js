@@ -143,7 +143,7 @@ window.bookExplorers ||= (() => {
     input, select, button, textarea { box-sizing: border-box; min-height: 28px; min-width: 0; font: inherit; color: inherit;
       background: var(--paper); border: 1px solid; border-radius: 3px; padding: 0 .5em }
     option { background: #fff; color: #000 }
-    [type=range] { flex: 1; padding: 0; border: 0; accent-color: #0072b2 }
+    [type=range] { flex: 1; padding: 0; border: 0; accent-color: var(--color-brand-primary, #0072b2) }
     [type=text] { width: 9em }
     textarea { width: 100%; height: 4.5em; padding: .3em .5em; font: 13px monospace }
     button { cursor: pointer }
@@ -159,7 +159,8 @@ window.bookExplorers ||= (() => {
     text { fill: currentColor; stroke: var(--paper); stroke-width: 4; paint-order: stroke; stroke-linejoin: round }
     .middle { text-anchor: middle } .end { text-anchor: end } .bold { font-weight: 600 }
     table { width: 100%; table-layout: fixed; border-collapse: collapse }
-    th, td { padding: .1em .6em .1em 0; font-weight: normal; text-align: left; vertical-align: top; overflow-wrap: anywhere }
+    th, td { padding: .1em .6em .1em 0; font-weight: normal; text-align: left; vertical-align: baseline; overflow-wrap: anywhere }
+    tbody th:has(svg) { padding-left: 30px; text-indent: -30px } sub { line-height: 0 }
     thead th { border-bottom: 1px solid; font-size: 14px }
     td { font: 13px/1.7 monospace } td:last-child { padding-right: 0 }
     th svg { width: 24px; height: 12px; margin: 0 .3em 0 0 }
@@ -171,7 +172,7 @@ window.bookExplorers ||= (() => {
     .marker { outline: none } .marker path { stroke-width: 1.5 } .marker circle { fill: var(--paper); stroke-width: 2 }
     .marker:focus-visible circle { stroke-width: 5 }
     footer { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: center; font-size: 14px; margin-top: .4em }
-    @media (max-width: 500px) { td { font-size: 12px } thead th { font-size: 13px } }
+    @media (max-width: 500px) { td { font-size: 12px } thead th { font-size: 13px } tbody th:has(svg) { padding-left: 0; text-indent: 0 } }
     @media print { form, footer, .marker circle { display: none } }`;
   const HATCH = `<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
     <path d="M0 0V7" style="stroke-width:1.5;stroke-opacity:.45"/></pattern>`;

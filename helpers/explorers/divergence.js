@@ -1,6 +1,6 @@
 // A cross-entropy as an entropy plus a divergence, over the predicted probability.
 customElements.get("divergence-explorer") || (({ text, path, rect, line, Explorer }) => {
-  const { log, max, min } = Math, part = (a, b) => a && a * log(a / b);
+  const { exp, log, max, min } = Math, part = (a, b) => a && a * log(a / b);
   const tail = [.001, .01], STOPS = [0, ...tail, ...Array.from({ length: 19 }, (_, i) => (i + 1) / 20), .99, .999, 1];
   const LEFT = 36, RIGHT = 16, TOP = 26, FOOT = 210, LIMIT = 2;
 
@@ -26,7 +26,8 @@ customElements.get("divergence-explorer") || (({ text, path, rect, line, Explore
       const [floor, , cross] = this.parts(p, q), x = sx(q), y = cross === Infinity ? TOP + 7 : sy(cross), right = width - RIGHT;
       const after = q < .2 || q > p && q < .8; // below the curve, where there is room
       this.axis = { name: "q", from: LEFT, to: right, least: 0, most: 1, value: q, step: .01, top: TOP, foot: FOOT };
-      const curve = Array.from({ length: 401 }, (_, i) => i / 400).map(v => [sx(v), this.parts(p, v)[2]]);
+      const odds = Array.from({ length: 401 }, (_, i) => exp(14 - .07 * i)); // dense near 0 and 1, where the curve is steep
+      const curve = odds.map(v => 1 / (1 + v)).map(v => [sx(v), this.parts(p, v)[2]]);
       return rect(LEFT, TOP, right, TOP + 14, "strip") + rect(LEFT, sy(floor), right, FOOT, "strip")
         + line("line", curve.map(([at, v]) => [at, v > LIMIT ? NaN : sy(v)]))
         + path("thin", `M${LEFT} ${TOP}V${FOOT}H${right}`) + text(0, 13, "cross-entropy (nats)", "bold")

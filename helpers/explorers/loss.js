@@ -86,7 +86,9 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
         const loss = form(x, z, r);
         return isNaN(loss) ? "" : `<circle class="${kind}" cx="${at}" cy="${scales.sy(loss).toFixed(1)}" r="${8 - 2.5 * i}"/>`;
       });
-      return this.curves + marks.join("");
+      const words = (v, said) => // beside the marker, where it would strike them out
+        text(at > scales.sx(range) - 100 ? at - 8 : scales.sx(range) - 4, scales.se(v) - 5, said, "end");
+      return this.curves + words(.5, "half an eps") + words(1 / type.eps, "no digit left") + marks.join("");
     }
 
     axes({ sx, sy, se, lowest, worst }, range, dtype, width) {
@@ -95,7 +97,8 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
       let drawn = text(0, 13, "loss (nats)", "bold") + text(0, TOP2 - 11, "error (eps)", "bold")
         + [[TOP, "inf"], [ZERO, 0], [TOP2, "inf"]].map(([y, name]) => rect(LEFT, y, right, y + 14, "strip")
           + text(LEFT - 6, y + 11, name, "end")).join("")
-        + (edge > LEFT ? rect(LEFT, TOP + 16, edge, ZERO - 2, "hatch") + rect(LEFT, TOP2 + 16, edge, FOOT2, "hatch") : "");
+        + (edge > LEFT ? rect(LEFT, TOP + 16, edge, ZERO - 2, "hatch") + rect(LEFT, TOP2 + 16, edge, FOOT2, "hatch") : "")
+        + (edge > LEFT + 20 ? `<g transform="translate(${LEFT + 15} ${FOOT2 - 10})rotate(-90)">${text(0, 0, "exp(−x) overflows")}</g>` : "");
       const written = e => e === 0 ? 1 : e === 1 ? 10 : `1e${e < 0 ? "-" : "+"}${`${abs(e)}`.padStart(2, 0)}`;
       for (let e = 0; e > lowest; e -= gap) drawn += text(LEFT - 6, sy(10 ** e) + 4, written(e), "end");
       for (let e = 0; e < worst - 1.5; e += gap2) drawn += text(LEFT - 6, se(10 ** e) + 4, written(e), "end");
@@ -117,9 +120,7 @@ customElements.get("loss-explorer") || (({ TYPES, big, plus, minus, times, toNum
           + path(kind + " dots", computed.map((v, i) => losses[i] < least && abs(v) < least || isNaN(v) ? ""
             : `M${sx(grid[i]).toFixed(1)} ${se(errorInEps(v, truths[i], type)).toFixed(1)}h0`).join(""));
       }
-      const words = (v, y, said) => text(sx(range) - 4, se(v) + y, said, "end");
-      return drawn + words(.5, -5, "half an eps") + words(1 / type.eps, -5, "no digit left")
-        + text(LEFT + 4, TOP + 54, log(type.largest) < range * .9 ? "exp(−x) overflows" : "");
+      return drawn;
     }
   });
 })(window.bookExplorers);

@@ -35,7 +35,7 @@ IMPORTS = {
 
         def class_losses(labels, logits):  # nan for a label that is no class; optax takes -1 for the last one
             assert labels.shape == logits.shape[:-1]
-            y = jnp.where(labels < 0, logits.shape[-1], labels)
+            y = jnp.where(labels < 0, logits.shape[-1], jnp.int32(labels))
             return optax.losses.softmax_cross_entropy_with_integer_labels(jnp.float32(logits), y)
     """,
 }
@@ -217,7 +217,9 @@ TASKS = {
             loss = keras.ops.mean(each)
         """,
         tensorflow="""
-            each = tf.nn.weighted_cross_entropy_with_logits(labels, tf.cast(logits, tf.float32), q)
+            labels.shape.assert_is_compatible_with(logits.shape)
+            z, x = (tf.cast(k, tf.float32) for k in (labels, logits))
+            each = q * z * tf.nn.softplus(-x) + (1 - z) * tf.nn.softplus(x)
             loss = tf.reduce_mean(each)
         """,
         torch="""
@@ -230,6 +232,7 @@ TASKS = {
             loss = (q * labels * jax.nn.softplus(-x) + (1 - labels) * jax.nn.softplus(x)).mean()
         """,
         note="Linear in soft labels. The mean divides by the number of elements.",
+        note_tensorflow="`tf.nn.weighted_cross_entropy_with_logits` has a wrong slope at logits of 0.",
     ),
     "Weights: one for each class": _task(
         {"labels": "index", "logits": "logits", "weights": "weights"},
@@ -292,7 +295,7 @@ TASKS = {
             each = 0.9 * each - 0.1 * jax.nn.log_softmax(x).mean(axis=-1)
             loss = (each * mask).sum() / jnp.maximum(mask.sum(), 1)
         """,
-        note="Labels of -1 do not count; other negative labels are no classes.",
+        note="Labels of -1 do not count; other negative labels are invalid.",
     ),
     "Focal loss, for an exponent of at least 1": _task(
         _INDEX,
@@ -334,7 +337,7 @@ TASKS = {
             loss = F.cross_entropy(x.flatten(0, -2), labels.flatten())
         """,
         optax="loss = class_losses(labels, jnp.where(allowed != 0, jnp.float32(logits), -1e9)).mean()",
-        note="A label that is not allowed costs about 1e9, so that you notice it.",
+        note="A label that is not allowed costs about 1e9, so that you notice it, unless its row allows no class.",
     ),
     "Segmentation: the classes are on axis 1, (N, C, H, W)": _task(
         {"labels": "image", "logits": "image logits"},
@@ -445,20 +448,24 @@ TASKS = {
             loss = T**2 * optax.losses.softmax_cross_entropy(x, jax.nn.softmax(t)).mean()
         """,
         half=("logits", "teacher"),
-        note="Its minimum is T² times the teacher's entropy, not 0. Let no gradient into the teacher.",
+        note="Its minimum is T² times the teacher's entropy, not 0.",
+        note_keras="Pass `keras.ops.stop_gradient(teacher)`, so that no gradient reaches the teacher.",
+        note_tensorflow="Pass `tf.stop_gradient(teacher)`, so that no gradient reaches the teacher.",
+        note_torch="Pass `teacher.detach()`, so that no gradient reaches the teacher.",
+        note_optax="Pass `jax.lax.stop_gradient(teacher)`, so that no gradient reaches the teacher.",
     ),
     "KL(teacher ‖ student): forward, mean over rows": _task(
         _TEACHER,
         **_KL,
         half=("logits", "teacher"),
-        note="Not for masked classes of -inf, nor for rows that nearly agree: float32 loses their digits.",
+        note="Not for masked classes of -inf, nor for rows that nearly agree: copy `kl_from_logits` (divergences, below).",
         note_torch='PyTorch\'s `reduction="mean"` divides by all elements, and `batchmean` by the first axis alone.',
     ),
     "KL(student ‖ teacher): reverse, mean over rows": _task(
         _TEACHER,
         **{library: call.replace("(teacher, logits)", "(logits, teacher)") for library, call in _KL.items()},
         half=("logits", "teacher"),
-        note="With the limits of the forward divergence.",
+        note="Not for what the forward divergence is not for.",
     ),
     "Contrastive, CLIP: similarities of n pairs, (n, n)": _task(
         {"similarity": "square"},
@@ -563,8 +570,8 @@ TASKS = {
             loss = -jax.nn.log_sigmoid(beta * margin).mean()
         """,
         half=(),
-        note="Arguments are sums of a sequence's log-probabilities, of the reference as `old_…`. Keep them in float32: "
-        "bfloat16 rounds sums beyond 256 to even numbers.",
+        note="Each argument is the sum of a sequence's log-probabilities; `old_…` are those of the reference "
+        "model. Keep them in float32: bfloat16 rounds sums beyond 256 to even numbers.",
     ),
     "100,000 classes: from hidden states and an embedding, in parts": _task(
         {"labels": "index", "hidden": "hidden", "embedding": "embedding"},
@@ -607,6 +614,7 @@ TASKS = {
             tokens = hidden.reshape(-1, hidden.shape[-1]), labels.flatten()
             loss = jax.lax.map(each, tokens, batch_size=1024).mean()
         """,
+        note="16-bit hidden states make 16-bit logits before the loss is computed.",
         half=("hidden", "embedding"),
     ),
     "Training by `compile` and `fit`, with padding": _task(

@@ -217,6 +217,8 @@ def test_the_search_finds_a_word(tab, site, book, disk):
     tab.keyboard.press("Enter")
     result = tab.locator("#search-results li a", has_text="Where the naive form overflows").first
     result.wait_for()
+    if not disk:
+        check_loading(tab, book)
     assert not barriers(tab)
     result.click()
     tab.wait_for_url("**/where-the-naive-form-overflows.html*")

@@ -197,14 +197,24 @@ def test_the_stylesheet_of_formulas_is_of_the_version_that_renders_them():
     assert re.search(r'\.katex-version:after\{content:"([^"]+)"\}', css)[1] == katex_version
 
 
+def listed(name: str) -> set[str]:
+    """Return the characters of a list in the Makefile."""
+    codes = re.search(rf"{name} := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(encoding="utf8"))[1]
+    ranges = [[int(end, 16) for end in part.split("-")] for part in re.findall(r"U\+([\dA-F-]+)", codes)]
+    return {chr(code) for ends in ranges for code in range(ends[0], ends[-1] + 1)}
+
+
 def test_the_font_has_the_characters_of_the_prose(html):
-    listed = re.search(r"CHARACTERS := ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(encoding="utf8"))[1]
-    ranges = [[int(end, 16) for end in part.split("-")] for part in re.findall(r"U\+([\dA-F-]+)", listed)]
-    known = {chr(code) for ends in ranges for code in range(ends[0], ends[-1] + 1)}
     prose = html.select_one("article").find_all(string=True)
     prose = [text for text in prose if not text.find_parent(["pre", "code", "script", "style", "svg", "math"])]
     prose = [text for text in prose if not text.find_parent(class_="katex")]
-    assert set("".join(prose)) - known <= set("\n○◐●\u202f\u2009"), "add to CHARACTERS in the Makefile, then make fonts"
+    missing = set("".join(prose)) - listed("CHARACTERS")
+    assert missing <= set("\n○◐●\u202f\u2009"), "add to CHARACTERS in the Makefile, then make fonts"
+
+
+def test_the_fonts_of_formulas_have_their_characters(html):
+    signs = {sign for formula in html.select(".katex-html") for sign in formula.get_text()}
+    assert signs <= listed("SIGNS"), "add to SIGNS in the Makefile, then make katex"
 
 
 def test_the_picture_of_the_readme_is_the_figure_of_the_first_page(book):

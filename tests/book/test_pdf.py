@@ -75,6 +75,21 @@ def test_every_heading_is_a_bookmark(pdf, source):
     assert [squeezed(bookmark.get_title()) for bookmark in pdf.get_toc()] == headings
 
 
+def test_no_heading_ends_a_sheet(pdf):
+    for bookmark in pdf.get_toc():
+        place = bookmark.get_dest()
+        top = place.get_view()[1][1]
+        below = squeezed(pdf[place.get_index()].get_textpage().get_text_bounded(bottom=50, top=top + 3))
+        assert not below.endswith(squeezed(bookmark.get_title())[-20:])  # the end of it, if it takes two lines
+
+
+def test_lists_that_lead_to_pages_name_the_sheets(pdf, whole, source):
+    begins = places(pdf)
+    links = source.select(".leading :is(td, li) a[href^='#']:not(:has(.katex, .term))")
+    assert len(links) > 150
+    assert [link for link in links if squeezed(f"{link.get_text()}p.{begins[link['href'][1:]]}") not in whole] == []
+
+
 def test_no_link_is_dead(pdf, source):
     targets = {link["href"][1:] for link in source.select("a[href^='#']")}
     assert len(targets) > 500
@@ -101,6 +116,16 @@ def test_nothing_wide_has_shrunk_the_sheets(pdf):
     assert gaps.most_common(1)[0][0] == pytest.approx(21 * 0.75, rel=0.012)
 
 
+def test_no_cell_of_a_table_covers_another_and_outputs_have_one_size(pdf, browser):
+    page = browser.new_page()
+    page.emulate_media(media="print")
+    page.goto(PDF.with_suffix(".html").as_uri(), timeout=0)
+    style = "elements => [...new Set(elements.map(element => getComputedStyle(element)[{!r}]))]"
+    assert page.eval_on_selector_all("td, th", style.format("position")) == ["static"]
+    assert len(page.eval_on_selector_all(".cell_output pre", style.format("fontSize"))) == 1
+    page.close()
+
+
 def test_every_line_of_code_and_every_word_of_a_table_is_printed(whole, source):
     for formula in source.select("td .katex, th .katex"):
         formula.decompose()
@@ -125,4 +150,5 @@ def test_explorers_are_pictures_that_say_where_they_can_be_changed(whole, source
     explorers = source.find_all(re.compile("-explorer$"))
     assert len(explorers) >= 4
     assert whole.count(squeezed("This figure can be changed")) == len(explorers)
-    assert squeezed(explorers[0].get_text()) not in whole  # the sentence that stands where scripts don't run
+    for explorer in explorers:
+        assert squeezed(explorer.get_text()) not in whole  # the sentence that stands where scripts don't run

@@ -8,6 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import keras
@@ -18,11 +19,12 @@ import tensorflow as tf
 
 from helpers import records
 from helpers.recipes import calls
-from measure.questions import BATCHES, QUESTIONS, call_inputs, exact_call, weighed
+from measure.questions import BATCHES, QUESTIONS, call_inputs, direction, exact_call, weighed
 
 pytestmark = pytest.mark.slow
 
 EPS = 2.0**-23
+PYTORCH = Path(__file__).parents[2] / "_build" / "libraries" / "bin" / "python"  # of make libraries
 EXACT = {question.name: exact_call(question) for question in QUESTIONS if question.asks == "call"}
 ANSWERS = [
     answer
@@ -57,7 +59,10 @@ def loss_and_slope(library, name, by, **given):
 
 def keras_elsewhere(backend, code):
     """Run code with Keras on another backend, and return what it prints."""
-    command = [sys.executable, "-c", f"import keras\nimport numpy as np\n{code}"]
+    python = PYTORCH if backend == "torch" else sys.executable
+    if not Path(python).exists():
+        pytest.skip("PyTorch is not installed: make libraries")
+    command = [python, "-c", f"import keras\nimport numpy as np\n{code}"]
     run = subprocess.run(
         command, capture_output=True, encoding="utf8", check=False, env=os.environ | {"KERAS_BACKEND": backend}
     )
@@ -111,6 +116,24 @@ def test_a_call_gives_the_exact_loss_and_slope_of_rows_and_sequences_in_three_ty
     np.testing.assert_allclose(result[:6], exact[:6], rtol=8 * EPS)
     # A sum of up to 96 entries of a gradient, each wrong by an eps or two.
     np.testing.assert_allclose(result[6:], exact[6 : len(result)], rtol=1e-5, atol=200 * EPS)
+
+
+@pytest.mark.parametrize("library", LIVE)
+@pytest.mark.parametrize("name", [question.removeprefix("call: ") for question in EXACT])
+def test_the_slope_is_right_where_a_new_model_starts(library, name):
+    """All its logits are 0 there, where max, abs and relu have a kink."""
+    task = calls.TASKS[name]
+    if not task.half or not task.compiled:
+        pytest.skip("no slope")
+    given, [by, *_] = call_inputs(task, (3, 4)), task.half
+    given[by] = np.zeros_like(given[by])
+    way = direction(given[by])
+    _, slope = loss_and_slope(library, name, by, **given)
+    exact = calls.function("exact", task.calls["exact"], list(task.inputs))
+    wide = {key: value.astype(float) if np.asarray(value).dtype == np.float32 else value for key, value in given.items()}
+    ahead, behind = (np.sum(exact(**wide | {by: step * way})) for step in (1e-4, -1e-4))
+    # the difference is wrong by 1e-8 and a few eps of float64 over 1e-4; a slope in float32 by some eps an entry
+    np.testing.assert_allclose(np.vdot(slope, way), (ahead - behind) / 2e-4, rtol=1e-5, atol=200 * EPS)
 
 
 @pytest.mark.parametrize("library", LIVE)
@@ -378,7 +401,12 @@ CLIPPING = (
 
 @pytest.mark.parametrize(
     ("backend", "clips"),
-    [("tensorflow", (False, False, True)), ("jax", (False, True, True)), ("numpy", (True, True, True))],
+    [
+        ("tensorflow", (False, False, True)),
+        ("jax", (False, True, True)),
+        ("torch", (False, True, True)),
+        ("numpy", (True, True, True)),
+    ],
 )
 def test_three_losses_of_keras_clip_in_spite_of_from_logits(backend, clips):
     losses = [float(loss) for loss in keras_elsewhere(backend, CLIPPING)]

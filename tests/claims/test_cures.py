@@ -308,6 +308,35 @@ def test_jax_carries_the_logits_of_a_sigmoid_and_its_loss_does_not_look():
     assert abs(float(loss) - 15.942385) < 4e-6
 
 
+ONE_OUTPUT = """
+import keras, numpy as np
+x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+y = (x[:, :1] > 0).astype("float32")
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="softmax")])
+model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+history = model.fit(x, y, epochs=3, verbose=0).history
+print(float(y.mean()), *history["loss"], *history["accuracy"])
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_a_softmax_of_one_output_has_the_accuracy_of_the_share_of_ones(backend):
+    if backend == "torch" and not PYTORCH.exists():
+        pytest.skip("PyTorch is not here: run make libraries")
+    python = PYTORCH if backend == "torch" else sys.executable
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    run = subprocess.run([python, "-c", ONE_OUTPUT], env=environment, capture_output=True, encoding="utf8", check=True)
+    share, *printed = (float(word) for word in run.stdout.split())
+    losses, accuracies = printed[:3], printed[3:]
+    np.testing.assert_allclose(accuracies, share, rtol=1e-6)
+    assert "This axis has size 1" in run.stderr
+    if backend == "tensorflow":  # the loss is computed from the logit
+        assert losses[0] > losses[1] > losses[2]
+    else:
+        np.testing.assert_allclose(losses, 15.942385 * (1 - share), rtol=1e-5)
+
+
 # --- the lines to copy: each is run in its library, where the loss or the slope failed without it ------------------
 
 ROOT = Path(__file__).parents[2]
@@ -513,6 +542,25 @@ def test_the_guide_quotes_what_keras_says_of_labels_of_another_rank(labels, of):
     assert str(error.value).partition(". Received")[0].removesuffix(" (ndim)") in TEXT
 
 
+def test_the_guide_quotes_what_tensorflow_says_of_shapes():
+    with pytest.raises(ValueError, match="must have the same shape") as error:
+        tf.nn.sigmoid_cross_entropy_with_logits(tf.zeros((4, 1)), tf.zeros((4,)))
+    assert str(error.value).partition(",")[0].replace("`", "") in TEXT
+
+
+WEIGHTS = """
+import json, torch
+try:
+    torch.nn.functional.cross_entropy(torch.zeros(4, 7), torch.arange(4), weight=torch.ones(4))
+except RuntimeError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_the_guide_quotes_what_pytorch_says_of_class_weights():
+    assert ask_pytorch(WEIGHTS).partition(" but got")[0] in TEXT
+
+
 FACTS = """
 import json, torch, torch.nn.functional as F
 def smoothed(classes):
@@ -539,3 +587,8 @@ def test_scikit_learn_takes_several_labels_for_one_of_many_classes():
     np.testing.assert_allclose(log_loss(z, p), -np.log([0.5, 0.25]).sum())
     with pytest.raises(ValueError, match="y_true contains only one label"):
         log_loss([1, 1], [0.9, 0.8])
+    two_of_three = [0, 1], [[0.2, 0.8, 0.0], [0.2, 0.8, 0.0]]
+    with pytest.raises(ValueError) as error:
+        log_loss(*two_of_three)
+    assert str(error.value).partition(":")[0] in TEXT
+    assert log_loss(*two_of_three, labels=[0, 1, 2]) > 0

@@ -63,7 +63,7 @@ def test_the_divergence_and_its_slopes_are_right_for_batches_of_sequences(module
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 @pytest.mark.parametrize(("of_x", "of_y"), [(1e5, 1e5), (0, 1e5), (-1e5, 1e5), (3, 0)])
 @pytest.mark.parametrize("distance", [0.1, 1])
-def test_an_offset_of_one_row_or_of_both_costs_no_digits(module, jit, of_x, of_y, distance):
+def test_an_offset_of_one_row_or_of_both_costs_eps_over_the_distance(module, jit, of_x, of_y, distance):
     rng = np.random.default_rng(0)
     x = np.float32(rng.normal(size=(20, 10)) + of_x)
     y = np.float32(x.astype(float) - of_x + distance * rng.normal(size=x.shape) + of_y)
