@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from ctypes import c_double
+from ctypes import POINTER, c_double, c_ushort, cast, create_string_buffer
 from itertools import pairwise
 
 import pytest
@@ -100,7 +100,9 @@ def test_no_link_is_dead(pdf, source):
 
 def test_it_is_tagged_and_has_a_title_and_a_language(pdf):
     assert raw.FPDFCatalog_IsTagged(pdf)
-    assert raw.FPDFCatalog_GetLanguage(pdf, None, 0) > 2
+    language = create_string_buffer(20)
+    raw.FPDFCatalog_GetLanguage(pdf, cast(language, POINTER(c_ushort)), len(language))
+    assert language.raw.decode("utf-16-le").partition("\0")[0] == "en"
     assert pdf.get_metadata_value("Title") == "Cross-Entropy Without Overflow"
 
 
