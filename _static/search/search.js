@@ -47,7 +47,7 @@ const build = async () => { // in pieces, so that the page answers meanwhile
   const isChapter = ([, page]) => /^\d/.test(page);
   const [first, last] = [BOOK.sections.findIndex(isChapter), BOOK.sections.findLastIndex(isChapter)];
   const sections = BOOK.sections.map(([, page, title, words, text], id) => ({ id, page, title: title || page, words, text }));
-  await made.addAllAsync(sections, { chunkSize: 5 });
+  await made.addAllAsync(sections, { chunkSize: 10 });
   made.place = (id) => (id < first ? 1.25 : id > last ? 0.6 : 1); // Start here, chapters, appendices
   index = made;
 };
