@@ -47,7 +47,7 @@ const build = async () => { // in pieces, so that the page answers meanwhile
   const isChapter = ([, page]) => /^\d/.test(page);
   const [first, last] = [BOOK.sections.findIndex(isChapter), BOOK.sections.findLastIndex(isChapter)];
   const sections = BOOK.sections.map(([, page, title, words, text], id) => ({ id, page, title: title || page, words, text }));
-  await made.addAllAsync(sections, { chunkSize: 5 });
+  await made.addAllAsync(sections, { chunkSize: 10 });
   made.place = (id) => (id < first ? 1.25 : id > last ? 0.6 : 1); // Start here, chapters, appendices
   index = made;
 };
@@ -65,7 +65,8 @@ const question = (text) =>
   (text.match(/.*\b\w*(?:Error|Exception|Warning):(.*\w\W+\w.*)/s)?.[1] ?? text)
     .replace(/(?:[\w.:<>~-]*[\/\\])+(?=\S)/g, " ")
     .replace(/\((?:const )?\w+ \*[^()]*\)?|\[with [^\]]*\]?|\b(?:block|thread): \[[\d,]*\]?,?/g, " ")
-    .replace(STUCK, " stuck ");
+    .replace(STUCK, " stuck ")
+    .replace(/\b(?:(?:small|low)er than|less than|below|under) (?:zero|0(?![.\d]))/gi, " negative ");
 
 const SYMPTOMS = ["nan", "inf", "negative", "stuck"]; // a section that has the others and not this one is less likely meant
 
@@ -97,13 +98,12 @@ const find = (text) => {
   const meant = meanings(text);
   const causes = meant.map(([, , , address]) => address);
   const part = isNumber(text) ? 1 : /nan|inf/i.test(meant[0]?.[0]) ? 0.75 : 0.5; // of the best score: what else is asked counts, too
-  const first = BOOK.sections.flatMap(([address], id) => (causes.includes(address) ? [id] : []));
   const best = Math.max(1, ...results.map(({ score }) => score));
-  for (const id of first) {
-    const result = results.find((result) => result.id === id);
-    if (result) result.score += part * best;
-    else results.push({ id, score: (part + 0.1) * best, terms: [] });
-  }
+  BOOK.sections.forEach(([address], id) => {
+    if (!causes.includes(address)) return;
+    const result = results.find((result) => result.id === id) ?? (results.push({ id, score: best / 10, terms: [] }), results.at(-1));
+    result.score += (part - 0.01 * causes.indexOf(address)) * best;
+  });
   return results.sort((one, other) => other.score - one.score);
 };
 

@@ -276,6 +276,8 @@ PRINTED = {
     "13.8155": "guide-clip",
     "15.9424": "guide-clip",
     "27.631": "guide-clip",
+    "6.9079": "guide-uniform",
+    "0.6925": "guide-uniform",
     "34.5395759923": "guide-clip",
     "16,118": "guide-clip",
     "0,693": "guide-uniform",
@@ -290,6 +292,12 @@ PRINTED = {
     "what is difference between BCELoss and BCEWithLogitsLoss, which one I must take": CALLS,
     "which function for the loss when one picture can have many labels at the same time": CALLS,
     "validation loss is more and more high but accuracy is good": "guide-validation",
+    "my loss is smaller than zero, is this normal for cross entropy": "guide-negative",
+    "Loss stays a constant 0.6931 while training": "guide-uniform",
+    "I0717 17:06:44.165414 30689 solver.cpp:225] Iteration 0, loss = nan": "guide-when",
+    "Check failed: status == CUBLAS_STATUS_SUCCESS (11 vs. 0)  CUBLAS_STATUS_MAPPING_ERROR": LABEL,
+    "Infinite loss value when training under amp": "guide-clip16",
+    "`log_softmax` and `softmax` are not numerically stable with `where` argument inside `vmap`": "guide-where",
     "focal loss is very not stable, easy to turn to nan": WEIGHTS,
 }
 

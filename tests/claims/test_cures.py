@@ -588,7 +588,7 @@ def test_scikit_learn_takes_several_labels_for_one_of_many_classes():
     with pytest.raises(ValueError, match="y_true contains only one label"):
         log_loss([1, 1], [0.9, 0.8])
     two_of_three = [0, 1], [[0.2, 0.8, 0.0], [0.2, 0.8, 0.0]]
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="number of classes") as error:
         log_loss(*two_of_three)
     assert str(error.value).partition(":")[0] in TEXT
     assert log_loss(*two_of_three, labels=[0, 1, 2]) > 0
