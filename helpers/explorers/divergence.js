@@ -28,8 +28,9 @@ customElements.get("divergence-explorer") || (({ text, path, rect, line, Explore
       this.axis = { name: "q", from: LEFT, to: right, least: 0, most: 1, value: q, step: .01, top: TOP, foot: FOOT };
       const odds = Array.from({ length: 401 }, (_, i) => exp(14 - .07 * i)); // dense near 0 and 1, where the curve is steep
       const curve = odds.map(v => 1 / (1 + v)).map(v => [sx(v), this.parts(p, v)[2]]);
+      const within = i => curve[i]?.[1] <= LIMIT;
       return rect(LEFT, TOP, right, TOP + 14, "strip") + rect(LEFT, sy(floor), right, FOOT, "strip")
-        + line("line", curve.map(([at, v]) => [at, v > LIMIT ? NaN : sy(v)]))
+        + line("line", curve.map(([at, v], i) => [at, v <= LIMIT || within(i - 1) || within(i + 1) ? sy(v) : NaN])) // up to the limit
         + path("thin", `M${LEFT} ${TOP}V${FOOT}H${right}`) + text(0, 13, "cross-entropy (nats)", "bold")
         + text(LEFT - 6, TOP + 11, "inf", "end") + [0, 1, 2].map(v => text(LEFT - 6, sy(v) + 4, v, "end")).join("")
         + [0, .25, .5, .75, 1].map(v => text(sx(v), FOOT + 24, v, "middle")).join("")
