@@ -84,7 +84,6 @@ const choose = (name) => {
     for (const panel of box.querySelectorAll(":scope > [data-tab]")) panel.classList.toggle("folded", panel.dataset.tab !== name);
     for (const radio of box.querySelectorAll(":scope > fieldset input")) radio.checked = radio.value === name;
   }
-  markScrollers();
 };
 tabs.forEach((box, number) => {
   const group = document.createElement("fieldset");
@@ -94,6 +93,7 @@ tabs.forEach((box, number) => {
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: `tabs-${number}`, value: dataset.tab });
     radio.addEventListener("change", () => {
       choose(radio.value);
+      markScrollers(); // as the page has loaded; before, each of many tabs would let it be laid out again
       try { localStorage.setItem("book-library", radio.value); } catch { /* a browser may refuse to store */ }
     });
     label.append(radio, dataset.tab);
