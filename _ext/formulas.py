@@ -1,8 +1,8 @@
 """Sphinx extension: what sphinxcontrib-katex needs to render a book's formulas unattended."""
 
-import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -12,24 +12,18 @@ from sphinxcontrib import katex
 
 
 def start_server(rundir: Path, timeout: float) -> tuple[Popen[bytes], socket.socket]:
-    """Start KaTeX behind a file, and ask until it answers; the package asks once, and fails if the server is late."""
-    path = rundir / "katex.sock"
-    if len(os.fsencode(path)) > 100:  # a socket's path ends there
-        # A port is 100 times slower: each formula is sent in two pieces, and the second waits for the first one's receipt.
-        return katex.KaTeXServer.start_network_socket(rundir, timeout)
-    process = Popen(katex.KaTeXServer.build_command(socket=path), stdin=PIPE, stdout=PIPE, cwd=rundir)
-    end = time.monotonic() + timeout
-    while True:
+    """Start KaTeX behind a file, and ask until it answers: the package asks once, and fails if the server is late."""
+    # A port would be 100 times slower: a formula is sent in two pieces, and the second waits for the first one's receipt.
+    process = Popen(katex.KaTeXServer.build_command(socket=rundir / "katex.sock"), stdin=PIPE, stdout=PIPE, cwd=rundir)
+    for _ in range(int(100 * timeout)):
         connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.connect(str(path))
+        with suppress(FileNotFoundError, ConnectionRefusedError):
+            connection.connect(str(rundir / "katex.sock"))
             return process, connection
-        except (FileNotFoundError, ConnectionRefusedError):
-            connection.close()
-            if time.monotonic() > end or process.poll() is not None:
-                process.kill()
-                raise katex.KaTeXServer.timeout_error(timeout) from None
-            time.sleep(0.01)
+        connection.close()
+        time.sleep(0.01)
+    process.kill()
+    raise katex.KaTeXServer.timeout_error(timeout)
 
 
 def setup(app: Sphinx) -> None:
