@@ -59,7 +59,7 @@ def write(app: Sphinx, error: Exception | None) -> None:
 
 
 def choose_files(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Leave out what book.js loads when someone searches, what marks words for Sphinx's search, and what hits don't need."""
+    """Leave out what book.js loads for a search, Sphinx's marks of searched words, and what the page of results lacks."""
     needless = "search/|sphinx_highlight" + "|clipboard|copybutton|katex|mystnb|exercise|proof" * (page == "search")
     for kind in ("script_files", "css_files"):
         context[kind] = [file for file in context[kind] if not re.search(needless, str(file.filename))]
