@@ -77,11 +77,11 @@ lock: environment  ## Renew requirements.txt, and measure/libraries-requirements
 	  --extra chapters --extra libraries --constraint - --custom-compile-command 'make lock' \
 	  --output-file measure/libraries-requirements.txt pyproject.toml
 
-# The characters that the formulas use, and others like them: KaTeX's fonts have thrice as many.
+# The characters that the formulas use, and others like them: KaTeX's fonts have thrice as many. U+E020 is the stroke of ≠.
 SIGNS := U+20-7E,U+A0,U+AC,U+B1,U+B7,U+D7,U+F7,U+2C6-2DC,U+391-3A9,U+3B1-3C9,U+3D1,U+3D5,U+3D6,U+3F1,U+3F5,U+200B,U+2013,U+2014,$\
   U+2016,U+2018-201D,U+2020-2022,U+2026,U+2032,U+2113,U+2190-2194,U+21A6,U+21D0-21D4,U+2200-220B,U+220F-2213,U+2217-221E,$\
   U+2223-222B,U+223C,U+2243,U+2245,U+2248,U+2260-2265,U+226A,U+226B,U+2272,U+2273,U+2282-2287,U+2295-2299,U+22A2-22A5,$\
-  U+22C0-22C5,U+22EE-22F1,U+2308-230B,U+239B-23B1,U+27E8,U+27E9,U+27F5-27FA
+  U+22C0-22C5,U+22EE-22F1,U+2308-230B,U+239B-23B1,U+27E8,U+27E9,U+27F5-27FA,U+E006-E020
 
 katex: environment  ## Renew _static/katex for the version of KaTeX that renders the formulas
 	@rm -rf _build/katex && mkdir -p _build/katex
