@@ -326,7 +326,9 @@ def test_a_softmax_of_one_output_has_the_accuracy_of_the_share_of_ones(backend):
         pytest.skip("PyTorch is not here: run make libraries")
     python = PYTORCH if backend == "torch" else sys.executable
     environment = os.environ | {"KERAS_BACKEND": backend}
-    run = subprocess.run([python, "-W", "default", "-c", ONE_OUTPUT], env=environment, capture_output=True, encoding="utf8", check=True)
+    run = subprocess.run(
+        [python, "-W", "default", "-c", ONE_OUTPUT], env=environment, capture_output=True, encoding="utf8", check=True
+    )
     share, *printed = (float(word) for word in run.stdout.split())
     losses, accuracies = printed[:3], printed[3:]
     np.testing.assert_allclose(accuracies, share, rtol=1e-6)
