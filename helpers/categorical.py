@@ -590,9 +590,7 @@ def _probabilities(x: Floats) -> tuple[Floats, Floats, Floats]:
     terms = np.exp(below)  # the exponent is never positive: nothing to overflow
     rest = sum_of_the_others(terms, top)
     total = 1 + rest
-    others = rest / total  # before the 1 is put back: for a single class the rest is a view of the terms
-    np.copyto(terms, 1, where=top)
     terms /= total[..., np.newaxis]
     if (m == np.inf).any():
         terms[below == -np.inf] = 0  # several +inf have no limit, but beside them the others have nothing
-    return terms, others, below
+    return terms, rest / total, below

@@ -69,7 +69,9 @@ def test_committed_results_are_whole():
 @pytest.mark.parametrize("dtype", EPS)
 def test_committed_helpers_take_no_longer_than_tensorflow(loss, dtype):
     ratios = row(dtype, "rounded once", loss)["times_tensorflow"]
-    most = {("sigmoid", "float64"): 0.5, ("softmax", "float32"): 1.25}.get((loss, dtype), 1.0)
+    # A float32 loss of soft labels is computed in float64 here, labels too, and in float32 there.
+    soft = {("softmax", "float32"): 1.25, ("softmax gradient", "float32"): 1.25}
+    most = ({("sigmoid", "float64"): 0.5} | soft).get((loss, dtype), 1.0)
     assert all(ratio <= most for size, ratio in ratios.items() if size in WIDTHS or int(size) >= 10**5)
 
 
