@@ -89,7 +89,7 @@ def below_the_largest(x: Floats) -> tuple[NDArray[np.bool_], Floats, Floats]:
     m = x.max(axis=-1, keepdims=True)
     below = x - m
     top = below == 0  # takes half the time of x == m
-    if np.count_nonzero(top) != m.size or not np.isfinite(m).all():  # a tie, or what is neither below nor equal
+    if np.count_nonzero(top) != m.size or not np.isfinite(m).all():  # a tie, a NaN, or an infinite logit
         top, _ = largest(x)
         below[top] = 0  # inf - inf is NaN, but nothing lies below itself
     return top, m[..., 0], below
